@@ -1,0 +1,45 @@
+"""Put findings together that one person will act on at once: by default all that is known of one sender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alerts.message import SEVERITIES
+from queries.history import Noted
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All findings about one thing; `thread` names it from the first message to the last."""
+
+    thread: str
+    findings: tuple[Noted, ...]
+
+    @property
+    def open(self) -> tuple[Noted, ...]:
+        """The findings that go on."""
+        return tuple(noted for noted in self.findings if noted.is_open)
+
+    @property
+    def firing(self) -> frozenset[str]:
+        """The names of the open episodes."""
+        return frozenset(f"{noted.fingerprint} {noted.episode.isoformat()}" for noted in self.open)
+
+
+def group(findings: Iterable[Noted]) -> list[Group]:
+    """Return the groups of `findings`, the most severe first, each with its most severe finding first."""
+    by_thread: dict[str, list[Noted]] = {}
+    for noted in findings:
+        by_thread.setdefault(thread_of(noted), []).append(noted)
+    groups = [Group(thread, tuple(sorted(members, key=_urgency))) for thread, members in by_thread.items()]
+    return sorted(groups, key=lambda each: (_urgency(each.findings[0]), each.thread))
+
+
+def thread_of(noted: Noted) -> str:
+    """Return the group that a finding belongs to."""
+    return f"sender {noted.sender}" if noted.sender else f"finding {noted.fingerprint}"
+
+
+def _urgency(noted: Noted) -> tuple[bool, int, str]:
+    return (not noted.is_open, SEVERITIES.index(noted.severity), noted.detection)

@@ -1,0 +1,151 @@
+"""Write the message about a group of findings: plain words, the numbers that matter, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from alerts.decide import Reason
+from alerts.group import Group
+from alerts.message import Message
+from alerts.remedy import Advice, advise
+from pipeline.model import event_id_of
+from pipeline.replies import meaning_of
+from pipeline.spans import in_words
+from queries.detection import detection as detection_of
+from queries.facts import SenderFacts
+from queries.history import Noted
+
+_MOST_DEVICES = 5
+
+
+def render(group: Group, reason: Reason, facts: Mapping[str, SenderFacts], now: datetime) -> Message:
+    """Return the message about `group`; `facts` are those of each finding, by fingerprint."""
+    first = group.findings[0]
+    about = facts[first.fingerprint]
+    advice, hint = advise(about)
+    is_over = reason is Reason.RESOLVED
+    return Message(
+        id=event_id_of(group.thread, reason, *sorted(group.firing), now.isoformat()),
+        thread=group.thread,
+        reason=reason.value,
+        severity="info" if is_over else first.severity,
+        title=_title(group, is_over=is_over),
+        summary=_over(group, now) if is_over else _summary(first, about, now),
+        facts=_facts(group, about, None if is_over else advice),
+        hint="" if is_over else hint,
+        noticed_at=now,
+        data=_data(group, facts, None if is_over else advice),
+    )
+
+
+def title_of(noted: Noted) -> str:
+    """Return the title of a finding, with its sender."""
+    return detection_of(noted.detection).title.replace("{sender}", noted.sender)
+
+
+def late_by(noted: Noted, now: datetime) -> str:
+    """Return how late a finding was noticed, in words; '' when it was not late."""
+    return in_words(now - noted.last_seen) if noted.is_late else ""
+
+
+def _title(group: Group, *, is_over: bool) -> str:
+    title = title_of(group.findings[0])
+    if is_over:
+        return f"Over: {title}"
+    more = len(group.open) - 1
+    return f"{title} (and {more} more)" if more else title
+
+
+def _summary(noted: Noted, facts: SenderFacts, now: datetime) -> str:
+    sentences = [detection_of(noted.detection).why]
+    if facts.rescuable:
+        sentences.append(f"{_mails(facts.rescuable)} still waiting in a relay's queue can be rescued.")
+    if facts.lost:
+        sentences.append(f"{_mails(facts.lost)} lost so far.")
+    if noted.is_late:
+        sentences.append(
+            f"This message is late: the last of it happened {late_by(noted, now)} ago, and its log reached us only now."
+        )
+    return " ".join(sentences)
+
+
+def _over(group: Group, now: datetime) -> str:
+    ended = [noted for noted in group.findings if not noted.is_open]
+    because = "; ".join(sorted({noted.because for noted in ended if noted.because})) or "it is no longer found"
+    over_at = max((noted.over_at for noted in ended if noted.over_at), default=now)
+    return f"It is over since {_moment(over_at)}: {because}."
+
+
+def _facts(group: Group, facts: SenderFacts, advice: Advice | None) -> tuple[tuple[str, str], ...]:
+    noted = group.findings[0]
+    devices = [str(device) for device in facts.devices[:_MOST_DEVICES]]
+    more = len(facts.devices) - len(devices)
+    refusals = f"{facts.refusals}, of {_mails(facts.mails)}" if facts.refusals else ""
+    fate = f"{facts.rescuable} can be rescued, {facts.lost} lost{_held_too(facts)}" if facts.refusals else ""
+    messages = noted.facts.get("messages")
+    listed = [
+        ("Sender", facts.sender),
+        ("Device", ", ".join(devices) + (f" and {more} more" if more > 0 else "")),
+        ("Way out", advice.title if advice else ""),
+        ("First seen", _moment(noted.first_seen)),
+        ("Last seen", _moment(noted.last_seen)),
+        ("Refusals", refusals),
+        ("Its mails", fate),
+        ("Messages with a password", str(messages) if messages is not None and not facts.refusals else ""),
+        ("Evidence", str(noted.facts.get("evidence", ""))),
+        ("Refused by", ", ".join(facts.endpoints) + (f", at {', '.join(facts.stages)}" if facts.stages else "")),
+        ("Through relay", ", ".join(facts.relays)),
+        ("Server's words", facts.reply_text),
+        ("Meaning", meaning_of(facts.reply_class)),
+        ("Also", "; ".join(title_of(other) for other in group.open[1:])),
+    ]
+    return tuple((label, value) for label, value in listed if value)
+
+
+def _data(group: Group, facts: Mapping[str, SenderFacts], advice: Advice | None) -> dict[str, Any]:
+    return {
+        "findings": [
+            {
+                "fingerprint": noted.fingerprint,
+                "detection": noted.detection,
+                "state": noted.state,
+                "sender": noted.sender,
+                "first_seen": noted.first_seen.isoformat(),
+                "last_seen": noted.last_seen.isoformat(),
+                "is_late": noted.is_late,
+                "over_at": noted.over_at.isoformat() if noted.over_at else None,
+                "because": noted.because or None,
+                "facts": _plain(asdict(facts[noted.fingerprint])),
+            }
+            for noted in group.findings
+        ],
+        "way_out": {"way": advice.way, "title": advice.title, "because": list(advice.because)} if advice else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _held_too(facts: SenderFacts) -> str:
+    more = facts.rescuable + facts.lost - facts.mails
+    return f" ({more} of them held back untried behind a refusal)" if more > 0 else ""
+
+
+def _mails(count: int) -> str:
+    return "1 mail" if count == 1 else f"{count} mails"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

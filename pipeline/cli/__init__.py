@@ -1,0 +1,107 @@
+"""
+The command line: thin files that read arguments, call, and print. stdout is data, stderr is for people.
+
+Exit codes: 0 ok · 1 failed · 2 wrong usage · 78 bad settings. Commands import late, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from pipeline.errors import AuthsunsetError, SettingsError
+
+BAD_SETTINGS = 78
+
+COMMANDS = {
+    "demo": "demo",
+    "scan": "scan",
+    "run": "run",
+    "ingest": "stages",
+    "detect": "stages",
+    "alert": "stages",
+    "parse": "parse",
+    "query": "query",
+    "senders": "senders",
+    "rules": "rules",
+    "config": "config",
+    "lake": "lake",
+    "completion": "completion",
+}
+"""Each command and the file here that holds it, in the order of --help."""
+
+
+class Commands(click.Group):
+    """Finds a command in its file when it is asked for, and names the nearest one when it does not exist."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order that a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return the command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"pipeline.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with; an unknown one gets a hint."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(None, "--version", package_name="authsunset", prog_name="authsunset")
+@click.option(
+    "--config",
+    "-c",
+    "config",
+    type=click.Path(path_type=Path),
+    envvar="AUTHSUNSET_CONFIG",
+    help="Settings file (TOML). Default: ./authsunset.toml, then /etc/authsunset/authsunset.toml.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@click.option("-v", "--verbose", count=True, help="Say more on stderr.")
+@click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours, as NO_COLOR does.")
+@click.pass_context
+def authsunset(ctx: click.Context, config: Path | None, quiet: bool, verbose: int, no_color: bool) -> None:
+    r"""
+    Find every sender that the end of Basic authentication for SMTP submission to Exchange Online breaks.
+
+    \b
+    authsunset demo                 see the whole of it on sample data
+    authsunset scan /var/log        what do my logs say? no settings, nothing kept
+    authsunset -c my.toml run       the service: read, detect, alert
+    """
+    from pipeline.cli.output import Screen
+
+    ctx.obj = Screen(config=config, quiet=quiet, verbose=verbose, no_color=no_color)
+
+
+def main() -> None:
+    """Run the command line; every expected error ends in one sentence and an exit code, never in a traceback."""
+    try:
+        authsunset.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except AuthsunsetError as error:
+        click.echo(f"authsunset: {error}", err=True)
+        sys.exit(BAD_SETTINGS if isinstance(error, SettingsError) else 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; there is nobody to tell
+        sys.exit(1)

@@ -1,0 +1,261 @@
+"""
+One run of one source: pull, parse, keep, and move the cursor, in one transaction for each chunk.
+
+Rows that the lake has already are recognised by their event id, so anything may be read again. Two runs of one
+source may meet; the later one finds that the cursor has moved, keeps nothing, and starts again from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import FormatError, LakeError, SourceError
+from pipeline.kinds import find
+from pipeline.lake import Lake
+from pipeline.lake.rollup import add_to_sender_days
+from pipeline.lake.tables import BOOKS
+from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pulled, event_id_of
+
+Pull = Callable[[Mapping[str, Any]], Iterable[Pulled | Notice]]
+"""A source with all it needs handed in: give it a position and it yields what is new since then."""
+
+TRIES = 100
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one run of a source brought: counts, and what people should know."""
+
+    source: str
+    rows: int = 0
+    rejects: int = 0
+    lines: int = 0
+    chunks: int = 0
+    by_table: dict[str, int] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Notice]:
+        """The notices that a run should not be called a success with."""
+        return [notice for notice in self.notices if notice.is_failure]
+
+
+def run_source(lake: Lake, source: str, pull: Pull, now: Callable[[], datetime], *, tries: int = TRIES) -> Outcome:
+    """Bring all that is new in `source` into the lake; raise SourceError when another run keeps moving its cursor."""
+    outcome = Outcome(source)
+    for _ in range(tries):
+        try:
+            _run_once(lake, outcome, pull, now)
+        except _CursorMovedError:
+            outcome.notices.clear()  # they come again, with those of the other run's files
+            continue
+        return outcome
+    raise SourceError(
+        f"source {source!r} is being read by another authsunset all the time; let one of them run", retry=True
+    )
+
+
+class _CursorMovedError(LakeError):
+    """Another run of the same source has committed since this one began."""
+
+
+def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], datetime]) -> None:
+    cursor = _Cursor.of(lake, outcome.source)
+    for found in pull(cursor.position):
+        if isinstance(found, Notice):
+            outcome.notices.append(found)
+            _keep_gap(lake, outcome.source, found, now())
+        elif found.chunk.body or found.chunk.is_last:
+            _read(lake, outcome, cursor, found, now())
+        else:
+            with lake.writing():
+                cursor.move(lake, found, None, now())
+
+
+def _read(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, now: datetime) -> None:
+    format = find("pipeline.formats", found.format)
+    try:
+        parsed = format.parse(found.chunk, cursor.carry_of(found.log))
+    except FormatError as error:
+        notice = Notice(found.chunk.origin, error.sentence, is_gap=True, offset=found.chunk.offset)
+        outcome.notices.append(notice)
+        with lake.writing():
+            _add_gap(lake, outcome.source, notice, now)
+            cursor.move(lake, found, None, now)
+        return
+    if found.chunk.body or any(rows.num_rows for rows in parsed.tables.values()):
+        _keep(lake, outcome, cursor, found, parsed, now)
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """
+    Position and open sessions of one source, as the lake has them.
+
+    Each entry of the position and the sessions of each log are rows of their own, so that a commit costs what has
+    changed and not all that is known. The row named after the source counts the commits: it tells who came first.
+    """
+
+    name: str
+    commits: str | None
+    parts: dict[str, str]
+
+    @classmethod
+    def of(cls, lake: Lake, source: str) -> _Cursor:
+        name = f"source {source}"
+        rows = lake.rows(
+            "SELECT name, state FROM cursors WHERE name = $name OR starts_with(name, $name || chr(10))", {"name": name}
+        )
+        parts = {row["name"]: row["state"] for row in rows}
+        return cls(name, parts.pop(name, None), parts)
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The source's own position, entry by entry."""
+        start = f"{self.name}\nat "
+        return {
+            name.removeprefix(start): json.loads(state) for name, state in self.parts.items() if name.startswith(start)
+        }
+
+    def carry_of(self, log: str) -> Carry:
+        """Return the half-read sessions of `log`."""
+        carry: Carry = json.loads(self.parts.get(f"{self.name}\nlog {log}", "{}"))
+        return carry
+
+    def move(self, lake: Lake, found: Pulled, carry: Carry | None, now: datetime) -> None:
+        """Store the position after `found`, and `carry` unless it stays; raise when another run has moved it."""
+        if lake.one("SELECT state FROM cursors WHERE name = ?", [self.name]) != self.commits:
+            raise _CursorMovedError(f"the cursor of {self.name!r} was moved by another run", retry=True)
+        parts = self._after(found, carry)
+        commits = str(int(self.commits or 0) + 1)
+        changed = {name: state for name, state in parts.items() if self.parts.get(name) != state} | {self.name: commits}
+        replaced = [*changed, *(self.parts.keys() - parts.keys())]
+        lake.connection.execute("DELETE FROM cursors WHERE name IN (SELECT unnest(?))", [replaced])
+        lake.insert("cursors", [{"name": name, "state": state, "updated_at": now} for name, state in changed.items()])
+        self.commits, self.parts = commits, parts
+
+    def _after(self, found: Pulled, carry: Carry | None) -> dict[str, str]:
+        log = f"{self.name}\nlog {found.log}"
+        logs = {name: state for name, state in self.parts.items() if name.startswith(f"{self.name}\nlog ")}
+        if carry is not None:
+            logs = {name: state for name, state in logs.items() if name != log}
+        if carry:
+            logs[log] = _json(carry)
+        return logs | {f"{self.name}\nat {key}": _json(value) for key, value in found.position.items()}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: Parsed, now: datetime) -> None:
+    with lake.writing():
+        kept = {
+            table: _keep_rows(lake, table, rows, outcome.source, found, now) for table, rows in parsed.tables.items()
+        }
+        lake.insert_new("quarantine", _quarantined(parsed, outcome.source, found, now))
+        lake.insert("reads", [_read_entry(outcome.source, found, parsed, kept, now)])
+        cursor.move(lake, found, parsed.carry, now)
+    outcome.chunks += 1
+    outcome.lines += parsed.lines
+    outcome.rejects += len(parsed.rejects)
+    outcome.rows += sum(kept.values())
+    for table, rows in kept.items():
+        outcome.by_table[table] = outcome.by_table.get(table, 0) + rows
+    if parsed.rejects:
+        outcome.notices.append(Notice(found.chunk.origin, _about_rejects(parsed), is_failure=False))
+
+
+def _keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled, now: datetime) -> int:
+    fresh = lake.insert_new(table, stamped(rows, source, found, now), TIME_OF[table])
+    add_to_sender_days(lake, table, fresh)
+    return int(fresh.num_rows)
+
+
+def stamped(rows: pa.Table, source: str, found: Pulled, now: datetime) -> pa.Table:
+    """Return `rows` with the columns that the run knows: where they came from and when."""
+    for name, value, kind in (
+        ("source", source, pa.string()),
+        ("format", found.format, pa.string()),
+        ("origin", found.chunk.origin, pa.string()),
+        ("ingested_at", now, TIME),
+    ):
+        rows = rows.append_column(pa.field(name, kind), pa.array([value] * rows.num_rows, kind))
+    return rows
+
+
+def _quarantined(parsed: Parsed, source: str, found: Pulled, now: datetime) -> pa.Table:
+    rows = [
+        {
+            "quarantined_at": now,
+            "source": source,
+            "format": found.format,
+            "origin": found.chunk.origin,
+            "origin_offset": reject.offset,
+            "reason": reject.reason,
+            "raw": reject.raw,
+            # Not the identity of the file: one that was short at first sight has another when it is read again.
+            "event_id": event_id_of(found.format, reject.offset, reject.raw),
+        }
+        for reject in parsed.rejects
+    ]
+    return pa.Table.from_pylist(rows, schema=BOOKS["quarantine"])
+
+
+def _read_entry(source: str, found: Pulled, parsed: Parsed, kept: Mapping[str, int], now: datetime) -> dict[str, Any]:
+    chunk = found.chunk
+    return {
+        "read_at": now,
+        "source": source,
+        "format": found.format,
+        "origin": chunk.origin,
+        "log": found.log,
+        "from_offset": chunk.offset,
+        "to_offset": chunk.offset + len(chunk.body),
+        "lines": parsed.lines,
+        "left": parsed.left,
+        "rows": sum(kept.values()),
+        "rejects": len(parsed.rejects),
+        "complete_until": chunk.as_of,
+    }
+
+
+def _keep_gap(lake: Lake, source: str, notice: Notice, now: datetime) -> None:
+    if notice.is_gap and not _has_gap(lake, source, notice):
+        with lake.writing():
+            _add_gap(lake, source, notice, now)
+
+
+def _add_gap(lake: Lake, source: str, notice: Notice, now: datetime) -> None:
+    if _has_gap(lake, source, notice):
+        return
+    gap = {
+        "noticed_at": now,
+        "source": source,
+        "origin": notice.origin,
+        "from_offset": notice.offset,
+        "cause": notice.sentence,
+        "gap_id": _gap_id(source, notice),
+    }
+    lake.insert("gaps", [gap])
+
+
+def _has_gap(lake: Lake, source: str, notice: Notice) -> bool:
+    return lake.one("SELECT 1 FROM gaps WHERE gap_id = ?", [_gap_id(source, notice)]) is not None
+
+
+def _gap_id(source: str, notice: Notice) -> str:
+    return event_id_of(source, notice.origin, notice.offset, notice.sentence)
+
+
+def _about_rejects(parsed: Parsed) -> str:
+    first = parsed.rejects[0]
+    count = len(parsed.rejects)
+    lines = "1 line" if count == 1 else f"{count} lines"
+    return f"{lines} could not be read and went into quarantine; the first, at byte {first.offset}, {first.reason}"

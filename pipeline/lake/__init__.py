@@ -1,0 +1,273 @@
+"""
+The lake: evidence in Parquet files, everything else in a SQL catalog, both reached through DuckDB's `ducklake`.
+
+A write is one transaction of rows, rollup, cursor and open sessions, so after a crash there is nothing of ours to
+recover. Two writers would only make each other's commits fail, so every writer takes one lock with a deadline; any
+number of readers see whole snapshots meanwhile. DuckDB does not fsync Parquet files before the catalog commits, so
+that is done here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from filelock import FileLock, Timeout
+
+from pipeline.errors import LakeError, Place
+from pipeline.lake.extensions import load
+from pipeline.lake.tables import SCHEMA_VERSION, TABLES, ddl_of
+
+CATALOG = "catalog.sqlite"
+INLINED_ROWS = 200
+"""Commits of up to this many rows stay in the catalog, so that a one-second tail makes no litter of small files."""
+
+
+@dataclass(slots=True)
+class Lake:
+    """An attached lake; make one with `Lake.open`."""
+
+    folder: Path
+    connection: duckdb.DuckDBPyConnection
+    read_only: bool
+    lock_deadline_s: float = 60.0
+    fsync: Callable[[int], None] = os.fsync
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, *, read_only: bool = False, lock_deadline_s: float = 60.0) -> Iterator[Self]:
+        """Attach the lake in `folder`, made there when it is new; raise LakeError when that cannot be."""
+        folder = folder.absolute()
+        if read_only and not _catalog(folder).exists():
+            raise LakeError("there is no lake yet; `authsunset run --once` or `ingest` makes it", place=Place(folder))
+        connection = duckdb.connect(":memory:", config=_CONFIG)
+        try:
+            lake = cls(folder, connection, read_only, lock_deadline_s)
+            lake._attach()
+            yield lake
+        finally:
+            connection.close()
+
+    def _attach(self) -> None:
+        mend = f"see that the folder may be written, the disk has room and {CATALOG} is whole, or restore the backup"
+        with self._translated("the lake cannot be opened", mend=mend):
+            for extension in ("ducklake", "sqlite_scanner"):
+                load(self.connection, extension)
+            self.connection.execute("SET TimeZone = 'UTC'")
+            if self.read_only:
+                self._attach_catalog()
+            else:
+                with self._lock():
+                    self._attach_catalog()
+                    self._create_tables()
+            self._check_version()
+
+    def _attach_catalog(self) -> None:
+        options = {
+            "DATA_PATH": _quoted((self.folder / "data").as_posix()),
+            "OVERRIDE_DATA_PATH": "true",  # a lake that was moved or restored elsewhere lies beside its catalog
+            "META_BUSY_TIMEOUT": "10000",
+            "DATA_INLINING_ROW_LIMIT": str(INLINED_ROWS),
+        }
+        if not self.read_only:
+            options["META_JOURNAL_MODE"] = "'WAL'"
+        listed = ", ".join(f"{name} {value}" for name, value in options.items())
+        mode = ", READ_ONLY" if self.read_only else ""
+        self.connection.execute(
+            f"ATTACH {_quoted(f'ducklake:sqlite:{_catalog(self.folder).as_posix()}')} AS lake ({listed}{mode})"
+        )
+        self.connection.execute("USE lake")
+
+    def _has_tables(self) -> bool:
+        sql = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = 'meta'"
+        return self.one(sql) is not None
+
+    def _create_tables(self) -> None:
+        if self._has_tables():
+            return
+        # Options first: a crash between the two leaves a lake without tables, which the next start completes.
+        self.connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+        self.connection.execute("CALL lake.set_option('parquet_row_group_size', '122880')")
+        with self._transaction():
+            for table in TABLES:
+                self.connection.execute(ddl_of(table))
+            self.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+
+    def _check_version(self) -> None:
+        if self.read_only and not self._has_tables():
+            raise LakeError("the lake has no tables yet; `authsunset ingest` completes it", place=Place(self.folder))
+        version = self.one("SELECT value FROM meta WHERE key = 'schema_version'")
+        if version != str(SCHEMA_VERSION):
+            raise LakeError(
+                f"the lake has schema version {version} and this program writes {SCHEMA_VERSION}; "
+                "use the program that made it, or a newer one",
+                place=Place(self.folder),
+            )
+
+    def rows(self, sql: str, parameters: object = None) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries; times are aware datetimes in UTC."""
+        found: list[dict[str, Any]] = self.arrow(sql, parameters).to_pylist()
+        return found
+
+    def arrow(self, sql: str, parameters: object = None) -> pa.Table:
+        """Return the rows of a query as Arrow."""
+        with self._translated("a query failed"):
+            return self.connection.execute(sql, parameters).to_arrow_table()
+
+    def one(self, sql: str, parameters: object = None) -> Any:
+        """Return the first column of the first row, or None when there is no row."""
+        with self._translated("a query failed"):
+            found = self.connection.execute(sql, parameters).fetchone()
+        return found[0] if found else None
+
+    @contextmanager
+    def _translated(self, what: str, *, mend: str = "", retry: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            sentence = f"{what}: {error}" + (f"; {mend}" if mend else "")
+            raise LakeError(sentence, place=Place(self.folder), retry=retry) from error
+
+    def snapshot(self) -> int:
+        """Return the number of the newest snapshot: a position in the lake's change feed."""
+        return int(self.one("SELECT id FROM ducklake_current_snapshot('lake')"))
+
+    @contextmanager
+    def writing(self) -> Iterator[Self]:
+        """One transaction under the writer lock: all that is written inside is committed, durable, or nothing is."""
+        if self.read_only:
+            raise LakeError("the lake was opened for reading only", place=Place(self.folder))
+        mend = "see that the disk has room and the folder may be written; it is tried again"
+        with self._translated("nothing was committed", mend=mend, retry=True), self._lock(), self._transaction():
+            yield self
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "writer.lock", timeout=self.lock_deadline_s)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LakeError(
+                f"another authsunset has been writing for more than {self.lock_deadline_s:g} s; wait for it or end it",
+                place=Place(self.folder),
+                retry=True,
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        before = _data_files(self.folder)
+        try:
+            self.connection.execute("BEGIN")
+            yield
+            self._make_durable(_data_files(self.folder) - before)
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _make_durable(self, paths: set[Path]) -> None:
+        """Flush files, and the folders of the lake that name them, to disk."""
+        folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(self.folder)}
+        # Windows cannot open a folder; its names are durable with the file.
+        for path in [*paths, *(folders if os.name != "nt" else ())]:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                self.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _roll_back(self) -> None:
+        try:
+            self.connection.execute("ROLLBACK")
+        except duckdb.Error:
+            return  # the failed COMMIT has already ended the transaction
+
+    def insert(self, table: str, rows: pa.Table | Sequence[dict[str, Any]]) -> int:
+        """Append `rows` to `table` inside `writing()`; return how many."""
+        arrow = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=TABLES[table])
+        if arrow.num_rows:
+            names = ", ".join(f'"{name}"' for name in TABLES[table].names)
+            self.over(arrow, f"INSERT INTO {table} ({names}) SELECT {names} FROM new_rows")
+        return int(arrow.num_rows)
+
+    def insert_new(self, table: str, rows: pa.Table, time_column: str | None = None) -> pa.Table:
+        """
+        Append those of `rows` whose `event_id` the table does not have yet; return them.
+
+        `time_column` bounds the search for known ids to the times of the new rows, which file statistics prune.
+        """
+        if not rows.num_rows:
+            return rows
+        known = " UNION ALL ".join(
+            f"SELECT event_id FROM {table} WHERE {where}" for where in _where_known(rows, time_column)
+        )
+        fresh = self.over(
+            rows,
+            f"SELECT new_rows.* FROM new_rows ANTI JOIN ({known}) AS known USING (event_id) "
+            "QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY origin_offset) = 1 "
+            f"ORDER BY {time_column or 'origin_offset'}, origin_offset",
+        )
+        self.insert(table, fresh)
+        return fresh
+
+    def over(self, rows: pa.Table, sql: str) -> pa.Table:
+        """Return the result of `sql`, which may select from `new_rows`."""
+        self.connection.register("new_rows", rows)
+        try:
+            return self.connection.execute(sql).to_arrow_table()
+        finally:
+            self.connection.unregister("new_rows")
+
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+def _where_known(rows: pa.Table, time_column: str | None) -> list[str]:
+    """
+    Return where an event of `rows` may stand already, each condition apart, because files are not pruned by an OR.
+
+    A time that names no year or zone may have been read as another one before: from a file of another age, under
+    another setting. So the years beside it are searched too, each with some days to spare.
+    """
+    if time_column is None:
+        return ["true"]
+    first, last = pc.min_max(rows[time_column]).as_py().values()
+    if first is None:
+        return ["true"]
+    spans = [(_shifted(first, years, -3), _shifted(last, years, 3)) for years in (-1, 0, 1)]
+    return [f'"{time_column}" IS NULL', *(f"\"{time_column}\" BETWEEN '{start}' AND '{end}'" for start, end in spans)]
+
+
+def _shifted(moment: date, years: int, days: int) -> str:
+    try:
+        return (moment + timedelta(days=365 * years + days)).isoformat()
+    except OverflowError:
+        return moment.isoformat()
+
+
+def _catalog(folder: Path) -> Path:
+    return folder / CATALOG
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _data_files(folder: Path) -> set[Path]:
+    return set((folder / "data").rglob("*.parquet"))

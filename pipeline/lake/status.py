@@ -1,0 +1,38 @@
+"""How the lake is: rows of each table, its newest row, and the files behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.lake import Lake
+from pipeline.lake.tables import TABLES
+from pipeline.model import TIME_OF
+
+_NEWEST = {
+    **TIME_OF,
+    "quarantine": "quarantined_at",
+    "reads": "read_at",
+    "gaps": "noticed_at",
+    "cursors": "updated_at",
+    "sender_days": "day",
+    "findings": "noted_at",
+    "notifications": "noted_at",
+}
+
+
+def status_of(lake: Lake) -> list[dict[str, Any]]:
+    """Return one row for each table: its rows, its newest time, its Parquet files and their bytes."""
+    files = {
+        row["table_name"]: row
+        for row in lake.rows("SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')")
+    }
+    return [
+        {
+            "table": table,
+            "rows": lake.one(f"SELECT count(*) FROM {table}"),
+            "newest": lake.one(f"SELECT max({_NEWEST[table]}) FROM {table}") if table in _NEWEST else None,
+            "files": files.get(table, {}).get("file_count"),
+            "bytes": files.get(table, {}).get("file_size_bytes"),
+        }
+        for table in TABLES
+    ]

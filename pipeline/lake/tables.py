@@ -1,0 +1,142 @@
+"""
+The tables of the lake: evidence as the formats yield it, stamped with where it came from, and our own books.
+
+One grain each; counts are never added across tables. `SCHEMA_VERSION` is stored in `meta`; a lake of another version
+is refused with a sentence until it has been brought up to date.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline.model import SCHEMAS, TIME
+
+SCHEMA_VERSION = 1
+
+STAMP = pa.schema(
+    [
+        ("source", pa.string()),  # name of the source in the settings
+        ("format", pa.string()),  # file name in pipeline/formats
+        ("origin", pa.string()),  # path or URL it was read from
+        ("ingested_at", TIME),
+    ]
+)
+"""Columns that the run adds to each row of evidence."""
+
+BOOKS: dict[str, pa.Schema] = {
+    # One line or record that could not be read, kept as it was.
+    "quarantine": pa.schema(
+        [
+            ("quarantined_at", TIME),
+            ("source", pa.string()),
+            ("format", pa.string()),
+            ("origin", pa.string()),
+            ("origin_offset", pa.int64()),
+            ("reason", pa.string()),
+            ("raw", pa.binary()),
+            ("event_id", pa.string()),
+        ]
+    ),
+    # One read of one piece of one file: what it held and where it ended. lines = rows' lines + rejects + left.
+    "reads": pa.schema(
+        [
+            ("read_at", TIME),
+            ("source", pa.string()),
+            ("format", pa.string()),
+            ("origin", pa.string()),
+            ("log", pa.string()),
+            ("from_offset", pa.int64()),
+            ("to_offset", pa.int64()),
+            ("lines", pa.int64()),
+            ("left", pa.int64()),
+            ("rows", pa.int64()),
+            ("rejects", pa.int64()),
+            ("complete_until", TIME),  # nothing older than this is still to come from that log
+        ]
+    ),
+    # What is missing and why.
+    "gaps": pa.schema(
+        [
+            ("noticed_at", TIME),
+            ("source", pa.string()),
+            ("origin", pa.string()),
+            ("from_offset", pa.int64()),
+            ("cause", pa.string()),
+            ("gap_id", pa.string()),
+        ]
+    ),
+    # Where to go on: a position or half-read sessions, as JSON.
+    "cursors": pa.schema([("name", pa.string()), ("state", pa.string()), ("updated_at", TIME)]),
+    # Partial sums, appended with the rows they count and summed when read.
+    "sender_days": pa.schema(
+        [
+            ("day", pa.date32()),
+            ("evidence", pa.string()),  # the table counted
+            ("sender", pa.string()),
+            ("auth_protocol", pa.string()),
+            ("client_ip", pa.string()),
+            ("service", pa.string()),
+            ("kind", pa.string()),
+            ("outcome", pa.string()),
+            ("reply_class", pa.string()),
+            ("events", pa.int64()),
+            ("messages", pa.int64()),
+        ]
+    ),
+    # What was found. A row is written when a finding opens, changes or ends.
+    "findings": pa.schema(
+        [
+            ("noted_at", TIME),
+            ("fingerprint", pa.string()),  # detection and what it is about
+            ("episode", TIME),  # first_seen when it opened: one problem from open to over
+            ("state", pa.string()),  # open · changed · over
+            ("detection", pa.string()),
+            ("severity", pa.string()),
+            ("sender", pa.string()),
+            ("first_seen", TIME),
+            ("last_seen", TIME),
+            ("is_late", pa.bool_()),  # its rows arrived after their window had been asked
+            ("facts", pa.string()),  # the detection's row, as JSON
+            ("over_at", TIME),
+            ("because", pa.string()),  # why it is over
+        ]
+    ),
+    # What was said to whom: the intent is written before the send, each try after it.
+    "notifications": pa.schema(
+        [
+            ("noted_at", TIME),
+            ("notification_id", pa.string()),  # the same on each retry
+            ("state", pa.string()),  # intended · delivered · failed · dead
+            ("channel", pa.string()),
+            ("thread", pa.string()),  # what it is about: one group
+            ("reason", pa.string()),
+            ("fingerprints", pa.string()),  # JSON list of the findings it speaks of
+            ("attempt", pa.int64()),
+            ("next_attempt_at", TIME),
+            ("message", pa.string()),  # the message as JSON, on the intent only
+            ("error", pa.string()),
+        ]
+    ),
+    "meta": pa.schema([("key", pa.string()), ("value", pa.string())]),
+}
+
+TABLES: dict[str, pa.Schema] = {
+    **{name: pa.unify_schemas([schema, STAMP]) for name, schema in SCHEMAS.items()},
+    **BOOKS,
+}
+
+_SQL_TYPES = {
+    TIME: "TIMESTAMPTZ",
+    pa.date32(): "DATE",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.bool_(): "BOOLEAN",
+    pa.binary(): "BLOB",
+    pa.string(): "VARCHAR",
+}
+
+
+def ddl_of(table: str) -> str:
+    """Return the CREATE TABLE statement of `table`."""
+    columns = ", ".join(f'"{field.name}" {_SQL_TYPES[field.type]}' for field in TABLES[table])
+    return f"CREATE TABLE IF NOT EXISTS {table} ({columns})"

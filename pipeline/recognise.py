@@ -1,0 +1,45 @@
+"""Recognise a log by its content: ask each format whether it knows the first bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from pipeline.errors import NOWHERE, Place
+from pipeline.kinds import find, known
+
+FORMATS = "pipeline.formats"
+HEAD_BYTES = 1 << 18
+"""How much of a file is looked at: a mail log may begin with pages of another daemon's lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A recognised format: its name, and whether a file of it is read whole instead of being followed line by line."""
+
+    name: str
+    is_whole: bool
+
+
+Recognise = Callable[[bytes], Kind | None]
+
+
+def recognise(head: bytes) -> Kind | None:
+    """Return the first format, by name, that knows `head`, or None."""
+    for name in known(FORMATS):
+        if find(FORMATS, name).looks_like(head):
+            return kind_of(name)
+    return None
+
+
+def always(name: str, place: Place = NOWHERE) -> Recognise:
+    """Return a function that takes every file for the format `name`, as settings or `--as` say."""
+    kind = kind_of(name, place)
+    return lambda _head: kind
+
+
+def kind_of(name: str, place: Place = NOWHERE) -> Kind:
+    """Return the format `name`; raise SettingsError when there is none."""
+    module: ModuleType = find(FORMATS, name, place)
+    return Kind(name, bool(module.WHOLE))

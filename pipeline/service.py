@@ -1,0 +1,162 @@
+"""
+The service: builds real things from settings, runs a cycle, or puts the same steps on a scheduler.
+
+Nothing else makes a client or a connection. One failing source, detection or channel never stops its neighbours; each
+failure is said and counted. The scheduler's own defaults would skip a late job in silence, so they are set here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from alerts.channels.email import connect
+from alerts.dispatch import Outcome as AlertOutcome
+from alerts.dispatch import Send, dispatch, plan
+from pipeline.errors import AuthsunsetError, SettingsError
+from pipeline.ingest import Outcome as IngestOutcome
+from pipeline.ingest import run_source
+from pipeline.lake import Lake
+from pipeline.settings import Part, Settings
+from pipeline.spans import span_of
+from queries.detect import Outcome as DetectOutcome
+from queries.detect import detect
+from queries.detection import Detection, detections
+
+Now = Callable[[], datetime]
+Say = Callable[[str], None]
+
+
+def utc_now() -> datetime:
+    """Return the time of the system's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Cycle:
+    """What one cycle did, and every failure in it as a sentence."""
+
+    ingested: list[IngestOutcome] = field(default_factory=list)
+    detected: list[DetectOutcome] = field(default_factory=list)
+    alerted: AlertOutcome = field(default_factory=AlertOutcome)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were new."""
+        return sum(outcome.rows for outcome in self.ingested)
+
+
+@dataclass(slots=True)
+class Service:
+    """The three stages with everything handed in; `now` is the clock of all of them."""
+
+    settings: Settings
+    now: Now = utc_now
+    jitter: Callable[[], float] = random.random
+
+    @contextmanager
+    def lake(self, *, read_only: bool = False) -> Iterator[Lake]:
+        """Open the lake that the settings name."""
+        lake = self.settings.lake
+        with Lake.open(lake.folder, read_only=read_only, lock_deadline_s=lake.lock_deadline.total_seconds()) as opened:
+            yield opened
+
+    def ingest(self, lake: Lake, names: tuple[str, ...] = ()) -> tuple[list[IngestOutcome], list[str]]:
+        """Read each source, or those named; return what they brought and what failed."""
+        outcomes, failures = [], []
+        for part in self._sources(names):
+            try:
+                outcome = run_source(lake, part.name, part.module.pull_of(part.settings), self.now)
+            except AuthsunsetError as error:
+                failures.append(f"source {part.name}: {error}")
+                continue
+            outcomes.append(outcome)
+            failures += [f"{notice.origin}: {notice.sentence}" for notice in outcome.failures]
+        return outcomes, failures
+
+    def detect(self, lake: Lake, names: tuple[str, ...] = ()) -> tuple[list[DetectOutcome], list[str]]:
+        """Ask each detection, or those named; return what they found and what failed."""
+        outcomes, failures = [], []
+        for each in self.detections():
+            if names and not {each.id, each.id.rpartition("/")[2]} & set(names):
+                continue
+            try:
+                outcomes.append(detect(lake, each, self.now()))
+            except AuthsunsetError as error:
+                failures.append(f"detection {each.id}: {error}")
+        return outcomes, failures
+
+    def alert(self, lake: Lake) -> tuple[AlertOutcome, list[str]]:
+        """Plan what is to be said, and send what is due."""
+        settings = self.settings
+        intended = plan(
+            lake, list(settings.channels), self.now(), settings.alerts.remind_after, settings.tenant.domains
+        )
+        with channels_of(settings) as channels:
+            outcome = dispatch(lake, channels, self.now, self.jitter)
+        outcome.intended = intended
+        return outcome, outcome.errors
+
+    def cycle(self, lake: Lake) -> Cycle:
+        """Run each stage once."""
+        done = Cycle()
+        done.ingested, failures = self.ingest(lake)
+        done.failures += failures
+        done.detected, failures = self.detect(lake)
+        done.failures += failures
+        done.alerted, failures = self.alert(lake)
+        done.failures += failures
+        return done
+
+    def detections(self) -> list[Detection]:
+        """Return the detections that are switched on, with the parameters that the settings give them."""
+        overrides = self.settings.detections
+        return [
+            _tuned(each, overrides.get(each.id, {}))
+            for each in detections()
+            if overrides.get(each.id, {}).get("enabled", True)
+        ]
+
+    def _sources(self, names: tuple[str, ...]) -> list[Part]:
+        unknown = set(names) - set(self.settings.sources)
+        if unknown:
+            raise SettingsError(
+                f"no source {', '.join(sorted(unknown))}; there is {', '.join(self.settings.sources) or 'none'}"
+            )
+        return [part for name, part in self.settings.sources.items() if not names or name in names]
+
+
+def _tuned(detection: Detection, override: Mapping[str, Any]) -> Detection:
+    params = {key: value for key, value in override.items() if key not in {"enabled", "every", "severity"}}
+    unknown = params.keys() - detection.params.keys()
+    if unknown:
+        raise SettingsError(
+            f"[detection.{detection.id}]: no parameter {', '.join(sorted(unknown))}; "
+            f"there is {', '.join(detection.params)}"
+        )
+    every = span_of(str(override["every"])) if "every" in override else detection.every
+    return replace(
+        detection,
+        params={**detection.params, **params},
+        every=every,
+        severity=str(override.get("severity", detection.severity)),
+    )
+
+
+@contextmanager
+def channels_of(settings: Settings) -> Iterator[dict[str, Send]]:
+    """Yield each channel as a function that takes a message, its client handed in; clients are closed after."""
+    with httpx.Client(follow_redirects=False, trust_env=False) as client:
+        clients: dict[str, Any] = {"http": client, "smtp": connect}
+        yield {name: _send_on(part, clients[part.module.USES]) for name, part in settings.channels.items()}
+
+
+def _send_on(part: Part, client: Any) -> Send:
+    return lambda message: part.module.send(message, part.settings, client)

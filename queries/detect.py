@@ -1,0 +1,142 @@
+"""
+One cycle of one detection: ask every window that new rows touch, compare with what is open, note what is new.
+
+New rows are taken from the lake's change feed, so a cycle costs what is new. Rows that arrive late touch old windows,
+and those are asked again: an outage of ours delays a finding and never swallows it. Windows overlap by half, so
+events less than half a window apart always share one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.lake import Lake
+from pipeline.model import TIME, TIME_OF, Window
+from queries.ask import ask, rows_of_query
+from queries.detection import Detection
+from queries.finding import Finding, merge
+from queries.history import Ending, Noted, entries, latest, noted_of, over_entries
+from queries.sql_files import sql_file
+
+_TIME_COLUMN = {**TIME_OF, "sender_days": "day"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OPEN_FINDINGS = pa.schema(
+    [("fingerprint", pa.string()), ("sender", pa.string()), ("since", TIME), ("last_seen", TIME)]
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one cycle of one detection did."""
+
+    detection: str
+    windows: int = 0
+    opened: int = 0
+    changed: int = 0
+    ended: int = 0
+    noted: list[Noted] = field(default_factory=list)
+
+
+def detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bool = False) -> Outcome:
+    """
+    Ask `detection` about all that is new, and note what opens, changes or ends; nothing is noted twice.
+
+    With `in_one_window` the whole span of new rows is asked at once: what do these logs say, never mind when.
+    """
+    outcome = Outcome(detection.id)
+    cursor = _cursor(lake, detection)
+    newest = lake.snapshot()
+    touched = _touched(lake, detection, cursor, newest)
+    if not touched and cursor is not None:
+        return outcome
+    windows = windows_to_ask(touched, detection.window, now)
+    if in_one_window:
+        windows = [Window(windows[0].start, windows[-1].end)]
+    found = _found(lake, detection, windows)
+    with lake.writing():
+        before = latest(lake, detection.id)
+        opened = entries(before, found, detection.window, now)
+        open_now = _open_after(before, opened)
+        ended = over_entries(open_now, _endings(lake, detection, open_now), now)
+        lake.insert("findings", opened + ended)
+        _move_cursor(lake, detection, newest, now)
+    outcome.windows = len(windows)
+    outcome.opened = sum(row["state"] == "open" for row in opened)
+    outcome.changed = len(opened) - outcome.opened
+    outcome.ended = len(ended)
+    outcome.noted = [noted_of(row) for row in opened + ended]
+    return outcome
+
+
+def windows_to_ask(touched: Iterable[datetime], length: timedelta, now: datetime) -> list[Window]:
+    """Return the live window and each half-overlapping window that holds one of the `touched` half-windows."""
+    half = length / 2
+    starts = {start for touch in touched for start in (touch - half, touch)}
+    windows = {Window(start, start + length) for start in starts}
+    return sorted(windows | {Window(now - length, now)}, key=lambda window: window.start)
+
+
+def _touched(lake: Lake, detection: Detection, cursor: int | None, newest: int) -> list[datetime]:
+    """Return the starts of the half-windows that rows newer than `cursor` fall into."""
+    seconds = detection.window.total_seconds() / 2
+    starts: set[datetime] = set()
+    for table in detection.reads:
+        rows = (
+            f"ducklake_table_insertions('lake', 'main', '{table}', {cursor + 1}, {newest})"
+            if cursor is not None
+            else table
+        )
+        if cursor is not None and newest <= cursor:
+            continue
+        bucket = f"CAST(floor(epoch(CAST({_TIME_COLUMN[table]} AS TIMESTAMPTZ)) / {seconds}) AS BIGINT)"
+        for (number,) in lake.connection.execute(f"SELECT DISTINCT {bucket} FROM {rows}").fetchall():
+            if number is not None:
+                starts.add(_EPOCH + timedelta(seconds=number * seconds))
+    return sorted(starts)
+
+
+def _found(lake: Lake, detection: Detection, windows: Sequence[Window]) -> list[Finding]:
+    found: dict[str, Finding] = {}
+    for window in windows:
+        for finding in ask(lake.connection, detection, window):
+            known = found.get(finding.fingerprint)
+            found[finding.fingerprint] = merge(known, finding) if known else finding
+    return list(found.values())
+
+
+def _open_after(before: Sequence[Noted], rows: Sequence[dict[str, Any]]) -> list[Noted]:
+    now = {noted.fingerprint: noted for noted in before} | {row["fingerprint"]: noted_of(row) for row in rows}
+    return [noted for noted in now.values() if noted.is_open]
+
+
+def _endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dict[str, Ending]:
+    if not open_now:
+        return {}
+    rows = [
+        {"fingerprint": each.fingerprint, "sender": each.sender, "since": each.episode, "last_seen": each.last_seen}
+        for each in open_now
+    ]
+    file = sql_file("over", detection.over_when)
+    lake.connection.register("open_findings", pa.Table.from_pylist(rows, schema=_OPEN_FINDINGS))
+    try:
+        found = rows_of_query(lake.connection, f"over/{file.name}", file.sql, {})
+    finally:
+        lake.connection.unregister("open_findings")
+    return {row["fingerprint"]: Ending(row["over_at"], row["because"]) for row in found}
+
+
+def _cursor(lake: Lake, detection: Detection) -> int | None:
+    state = lake.one("SELECT state FROM cursors WHERE name = ?", [f"detection {detection.id}"])
+    return int(json.loads(state)["snapshot"]) if state else None
+
+
+def _move_cursor(lake: Lake, detection: Detection, snapshot: int, now: datetime) -> None:
+    name = f"detection {detection.id}"
+    lake.connection.execute("DELETE FROM cursors WHERE name = ?", [name])
+    lake.insert("cursors", [{"name": name, "state": json.dumps({"snapshot": snapshot}), "updated_at": now}])

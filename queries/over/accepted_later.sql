@@ -1,0 +1,104 @@
+/*---
+meaning = "A later mail of the same sender was accepted, by each device that had been refused."
+---*/
+-- Reads open_findings(fingerprint, sender, since, last_seen). Missing data ends nothing: only an acceptance does.
+WITH
+refused AS (
+  SELECT
+    open_findings.fingerprint,
+    deliveries.sender,
+    deliveries.client_ip,
+    max(deliveries.client_name) AS client_name,
+    max(deliveries.event_time) AS last_refused,
+    list(DISTINCT deliveries.endpoint) AS endpoints
+  FROM open_findings
+  JOIN deliveries ON deliveries.sender = open_findings.sender
+  WHERE deliveries.event_time >= open_findings.since
+    AND deliveries.kind = 'try'
+    AND deliveries.outcome <> 'accepted'
+    AND deliveries.reply_class IN ('basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated')
+  GROUP BY open_findings.fingerprint, deliveries.sender, deliveries.client_ip
+),
+accepted AS (
+  SELECT
+    refused.fingerprint,
+    refused.client_ip,
+    min(deliveries.event_time) AS accepted_at,
+    min_by(deliveries.endpoint, deliveries.event_time) AS endpoint
+  FROM refused
+  JOIN deliveries ON deliveries.sender = refused.sender
+  WHERE deliveries.event_time > refused.last_refused
+    AND deliveries.kind = 'try'
+    AND deliveries.outcome = 'accepted'
+    AND (deliveries.service IN ('exchange_online', 'exchange_online_mx', 'hve', 'acs') OR list_contains(refused.endpoints, deliveries.endpoint))
+    AND (refused.client_ip IS NULL OR deliveries.client_ip = refused.client_ip OR deliveries.client_name = refused.client_name)
+  GROUP BY refused.fingerprint, refused.client_ip
+),
+by_finding AS (
+  SELECT
+    refused.fingerprint,
+    count(*) AS devices,
+    count(accepted.accepted_at) AS devices_accepted,
+    max(accepted.accepted_at) AS over_at,
+    max_by(accepted.endpoint, accepted.accepted_at) AS endpoint
+  FROM refused
+  LEFT JOIN accepted ON accepted.fingerprint = refused.fingerprint AND accepted.client_ip IS NOT DISTINCT FROM refused.client_ip
+  GROUP BY refused.fingerprint
+)
+SELECT fingerprint, over_at, 'a later mail was accepted by ' || coalesce(endpoint, 'the server') AS because
+FROM by_finding
+WHERE devices = devices_accepted
+ORDER BY fingerprint
+/*---
+[[case]]
+name  = "ends when a later mail is accepted"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "stays open through a silent day"
+given.open_findings = [{ fingerprint = "f1", sender = "nightly@contoso.example", since = "-23h", last_seen = "-23h" }]
+given.deliveries = [{ sender = "nightly@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-23h" }]
+finds = []
+
+[[case]]
+name  = "stays open when the acceptance came before the refusal"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-2h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-3h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-2h" },
+]
+finds = []
+
+[[case]]
+name  = "stays open while one of two devices is still refused"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", client_ip = "192.0.2.2", client_name = "mfp2", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = []
+
+[[case]]
+name  = "knows a device by its name when its address has changed"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", client_ip = "192.0.2.77", client_name = "mfp1", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "stays open when only a partner's server accepted mail of it"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", endpoint = "mx.partner.example", service = "other" },
+]
+finds = []
+---*/

@@ -1,0 +1,123 @@
+"""The rules of the house, over all detections at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import duckdb
+import pytest
+
+from alerts.message import SEVERITIES
+from pipeline.lake.tables import TABLES
+from queries.cases import case_connection, failures_of, failures_of_file
+from queries.detection import Detection, detections
+from queries.sql_files import names_in, sql_file
+
+ALL = detections()
+IDS = [detection.id for detection in ALL]
+
+
+@pytest.mark.parametrize("detection", ALL, ids=IDS)
+def test_cases_come_out(detection: Detection) -> None:
+    assert failures_of(detection) == []
+
+
+@pytest.mark.parametrize("detection", ALL, ids=IDS)
+def test_cases_fire_stay_silent_and_stand_at_the_edge_of_the_window(detection: Detection) -> None:
+    firing = [case for case in detection.cases if case["finds"]]
+    silent = [case for case in detection.cases if not case["finds"]]
+    edges = [
+        case
+        for case in detection.cases
+        if any("event_time" in row or "day" in row for rows in case["given"].values() for row in rows)
+    ]
+
+    assert firing
+    assert silent
+    assert edges
+
+
+@pytest.mark.parametrize("detection", ALL, ids=IDS)
+def test_header_is_whole(detection: Detection) -> None:
+    assert detection.severity in SEVERITIES
+    assert "{sender}" in detection.title
+    assert detection.why.endswith(".")
+    assert detection.known_gaps
+    assert detection.references
+    assert all(reference.startswith("https://") for reference in detection.references)
+    assert timedelta(minutes=1) <= detection.every <= detection.window
+    assert detection.over_when in names_in("over")
+
+
+@pytest.mark.parametrize("detection", ALL, ids=IDS)
+def test_query_reads_the_tables_that_it_names_and_no_clock(detection: Detection) -> None:
+    used = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", detection.sql)) & set(TABLES)
+
+    assert used == set(detection.reads)
+    assert not re.search(r"\bnow\s*\(|current_timestamp|current_date", detection.sql, re.IGNORECASE)
+    assert "ORDER BY" in detection.sql
+
+
+@pytest.mark.parametrize("detection", ALL, ids=IDS)
+def test_a_healthy_lake_gives_no_rows(detection: Detection) -> None:
+    healthy = {
+        "given": {
+            "deliveries": [
+                {
+                    "times": 50,
+                    "sender": "fine@contoso.example",
+                    "outcome": "accepted",
+                    "reply_class": "accepted",
+                    "auth_protocol": "oauth2",
+                }
+            ]
+        }
+    }
+
+    with case_connection(healthy) as connection:
+        parameters = {"window_start": "2026-01-01", "window_end": "2027-01-01", **detection.params}
+        assert connection.execute(detection.sql, parameters).fetchall() == []
+
+
+def test_names_are_unique() -> None:
+    names = [detection.id.rpartition("/")[2] for detection in ALL]
+
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", names_in("over"))
+def test_endings_hold_their_cases(name: str) -> None:
+    file = sql_file("over", name)
+
+    assert len(file.cases) >= 2
+    assert failures_of_file(file) == []
+
+
+@pytest.mark.parametrize("name", names_in("saved"))
+def test_saved_queries_hold_their_cases(name: str) -> None:
+    file = sql_file("saved", name)
+    parameters = {
+        key: "2026-12-01" if isinstance(value, str) and value.startswith("-") else value
+        for key, value in file.header.get("params", {}).items()
+    }
+
+    assert file.header["title"]
+    assert failures_of_file(file, parameters) == []
+    with case_connection({}) as connection:
+        assert isinstance(connection.execute(file.sql, parameters), duckdb.DuckDBPyConnection)
+
+
+def test_a_failing_case_is_said_with_what_was_found_instead() -> None:
+    detection = next(each for each in ALL if each.id == "rejection/basic_auth_refused")
+    wrong = {
+        "name": "wrong on purpose",
+        "given": {"deliveries": [{"sender": "a@contoso.example", "reply_class": "basic_retired"}]},
+        "finds": [],
+    }
+    broken = Detection(**{name: getattr(detection, name) for name in Detection.__slots__} | {"cases": (wrong,)})
+
+    failures = failures_of(broken)
+
+    assert [failure.case for failure in failures] == ["wrong on purpose"]
+    assert "a@contoso.example" in failures[0].sentence

@@ -1,0 +1,275 @@
+"""The command line as a person meets it: what is printed, where, and with which exit code."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli import SAMPLE_DATA, authsunset, mails_in, settings_in
+
+RELAY01 = SAMPLE_DATA / "relay01"
+TRUTH = json.loads((RELAY01 / "truth.json").read_text("utf-8"))
+TRUE_SENDERS = {answer["sender"] for answer in TRUTH}
+
+
+def relay01_in(folder: Path, name: str = "mail.iso.log") -> None:
+    (folder / "logs").mkdir(exist_ok=True)
+    shutil.copy(RELAY01 / f"{name}.1.gz", folder / "logs" / "mail.log.1.gz")
+    shutil.copy(RELAY01 / name, folder / "logs" / "mail.log")
+
+
+@pytest.fixture(scope="module")
+def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the settings of a folder in which one cycle has run; the tests only read it."""
+    folder = tmp_path_factory.mktemp("ran_once")
+    relay01_in(folder)
+    settings = settings_in(folder)
+    assert authsunset("-c", settings, "run", "--once", cwd=folder).code == 0
+    return settings
+
+
+def test_scan_prints_the_refused_senders_and_no_others(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+
+    ran = authsunset("scan", "logs", "--format", "json", cwd=tmp_path)
+
+    rows = [row for row in json.loads(ran.out) if row["detection"] == "rejection/basic_auth_refused"]
+    assert ran.code == 0
+    assert {row["sender"] for row in rows} == TRUE_SENDERS
+    for row in rows:
+        mine = [answer for answer in TRUTH if answer["sender"] == row["sender"]]
+        assert row["refusals"] == len({answer["request_id"] for answer in mine})
+        assert row["mails"] == len({answer["queue_id"] for answer in mine})
+        assert row["way_out"]
+        assert row["rescuable"] == 0  # the log goes on until the queue is empty
+        assert row["lost"] >= 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "logs"], "nothing is kept"
+
+
+def test_scan_knows_what_can_still_be_rescued(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+    log = tmp_path / "logs" / "mail.log"
+    until = log.read_bytes().split(b"2026-11-23T18:24:4")[0]  # before the queue gives up
+    log.write_bytes(until[: until.rindex(b"\n") + 1])
+
+    rows = json.loads(authsunset("scan", "logs", "--format", "json", cwd=tmp_path).out)
+
+    assert sum(row["rescuable"] for row in rows) > 0
+
+
+def test_scan_shows_a_table_with_the_way_out_and_hints_on_demand(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+
+    table = authsunset("scan", "logs", cwd=tmp_path)
+    hints = authsunset("scan", "logs", "--hints", cwd=tmp_path)
+
+    assert "way_out" in table.out
+    assert "What it means" in hints.out
+    assert "postconf" in hints.out
+
+
+def test_scan_of_a_healthy_folder_says_so_and_what_it_cannot_see(tmp_path: Path) -> None:
+    shutil.copy(SAMPLE_DATA / "postfix" / "accepted_by_exchange_online.log", tmp_path / "mail.log")
+
+    ran = authsunset("scan", ".", "--exit-code", cwd=tmp_path)
+
+    assert ran.code == 0
+    assert "No sender is refused" in ran.out
+    assert "logs nowhere" in ran.out
+
+
+def test_exit_code_tells_of_findings(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+
+    assert authsunset("scan", "logs", "--exit-code", "--format", "csv", cwd=tmp_path).code == 1
+
+
+def test_parse_reads_several_files_as_one_log_whatever_their_order(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+
+    ran = authsunset("parse", "logs/mail.log", "logs/mail.log.1.gz", "--format", "ndjson", cwd=tmp_path)
+
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    refused = [row for row in rows if row["kind"] == "try" and row["reply_class"] == "basic_retired"]
+    assert ran.code == 0
+    assert {row["request_id"] for row in refused} == {answer["request_id"] for answer in TRUTH}
+    assert {row["sender"] for row in refused} == TRUE_SENDERS
+
+
+@pytest.mark.parametrize("format", ["json", "ndjson", "csv", "md", "table"])
+def test_rows_print_in_each_format(format: str, tmp_path: Path) -> None:
+    ran = authsunset("parse", SAMPLE_DATA / "postfix" / "refused_at_mail_from.log", "--format", format, cwd=tmp_path)
+
+    assert ran.code == 0
+    assert "ticket@fabrikam" in ran.out.replace("\\", "")
+    if format == "csv":
+        assert len(list(csv.DictReader(io.StringIO(ran.out)))) == 5
+
+
+def test_run_once_twice_adds_no_row_and_sends_nothing(tmp_path: Path) -> None:
+    relay01_in(tmp_path)
+    settings = settings_in(tmp_path)
+
+    first = authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+    status = authsunset("-c", settings, "lake", "status", "--format", "json", cwd=tmp_path).out
+    mails = mails_in(tmp_path)
+    second = authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+
+    assert (first.code, second.code) == (0, 0)
+    assert len(mails) == len({row["sender"] for row in _findings(settings, tmp_path)})
+    assert authsunset("-c", settings, "lake", "status", "--format", "json", cwd=tmp_path).out == status
+    assert mails_in(tmp_path) == mails
+    assert "nothing new" in second.err
+
+
+def test_rotation_between_two_runs_is_read_as_one_log(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    log = tmp_path / "logs" / "mail.log"
+    log.write_bytes(gzip.decompress((RELAY01 / "mail.iso.log.1.gz").read_bytes()))
+    authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+
+    shutil.copy(RELAY01 / "mail.iso.log.1.gz", tmp_path / "logs" / "mail.log.1.gz")
+    shutil.copy(RELAY01 / "mail.iso.log", log)
+    authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+    in_two = authsunset("-c", settings, "lake", "hash", cwd=tmp_path).out
+
+    other = tmp_path / "other"
+    other.mkdir()
+    relay01_in(other)
+    at_once = settings_in(other)
+    authsunset("-c", at_once, "run", "--once", cwd=other)
+
+    assert in_two == authsunset("-c", at_once, "lake", "hash", cwd=other).out
+
+
+def test_senders_lists_states_and_tells_all_of_one(ran_once: Path, tmp_path: Path) -> None:
+    listed = json.loads(authsunset("-c", ran_once, "senders", "--format", "json", cwd=tmp_path).out)
+    one = authsunset("-c", ran_once, "senders", "veeam@fabrikam.example", cwd=tmp_path)
+    none = authsunset("-c", ran_once, "senders", "nobody@contoso.example", cwd=tmp_path)
+
+    assert {row["sender"] for row in listed if row["state"] == "is refused"} >= TRUE_SENDERS
+    assert "It is over when" in one.out
+    assert (none.code, none.out) == (1, "")
+
+
+def test_saved_queries_and_sql_read_the_lake(ran_once: Path, tmp_path: Path) -> None:
+    listed = authsunset("-c", ran_once, "query", cwd=tmp_path)
+    refusals = authsunset(
+        "-c",
+        ran_once,
+        "query",
+        "refusals",
+        "-p",
+        "since=2026-11-01",
+        "-p",
+        "sender=veeam%",
+        "--format",
+        "json",
+        cwd=tmp_path,
+    )
+    sql = authsunset(
+        "-c", ran_once, "query", "--sql", "SELECT count(*) AS n FROM deliveries", "--format", "csv", cwd=tmp_path
+    )
+    wrong = authsunset("-c", ran_once, "query", "refusal", cwd=tmp_path)
+
+    assert "near_misses" in listed.out
+    assert {row["sender"] for row in json.loads(refusals.out)} == {"veeam@fabrikam.example"}
+    assert int(sql.out.split()[1]) > 100
+    assert wrong.code == 1
+    assert "refusals" in wrong.err
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/authsunset-attack.csv'",
+        "ATTACH '/tmp/authsunset-attack.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "DELETE FROM deliveries",
+        "CREATE TABLE lake.x (a INTEGER)",
+        "SELECT getenv('HOME')",
+    ],
+)
+def test_sql_cannot_leave_or_change_the_lake(attack: str, ran_once: Path, tmp_path: Path) -> None:
+    ran = authsunset("-c", ran_once, "query", "--sql", attack, cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "refused or failed" in ran.err
+
+
+def test_rules_list_show_and_test(tmp_path: Path) -> None:
+    listed = authsunset("rules", "list", "--format", "json", cwd=tmp_path)
+    shown = authsunset("rules", "show", "basic_auth_refused", cwd=tmp_path)
+    tested = authsunset("rules", "test", cwd=tmp_path)
+    unknown = authsunset("rules", "show", "nothing", cwd=tmp_path)
+
+    assert "rejection/basic_auth_refused" in {row["id"] for row in json.loads(listed.out)}
+    assert shown.out.startswith("/*---")
+    assert tested.code == 0
+    assert "cases pass" in tested.out
+    assert (unknown.code, "there is" in unknown.err) == (1, True)
+
+
+def test_demo_runs_the_whole_pipeline_into_a_folder(tmp_path: Path) -> None:
+    ran = authsunset("demo", "--into", "out", cwd=tmp_path)
+
+    assert ran.code == 0
+    assert "is refused" in ran.out
+    assert "does still" in ran.out
+    assert list((tmp_path / "out" / "mail").glob("*.eml"))
+    assert list((tmp_path / "out" / "pages").glob("*.html"))
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+    again = authsunset("demo", "--into", "out", cwd=tmp_path)
+    assert again.out == ran.out
+
+
+def test_demo_spares_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+
+    ran = authsunset("demo", "--into", "mine", cwd=tmp_path)
+
+    assert ran.code == 2
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["scan", "--help"],
+        ["rules", "--help"],
+        ["lake", "hash", "--help"],
+        ["--version"],
+        ["completion", "bash"],
+    ],
+)
+def test_help_answers(command: list[str], tmp_path: Path) -> None:
+    ran = authsunset(*command, cwd=tmp_path)
+
+    assert ran.code == 0
+    assert ran.out
+
+
+def test_an_unknown_command_gets_a_hint_and_exit_code_2(tmp_path: Path) -> None:
+    ran = authsunset("scann", cwd=tmp_path)
+
+    assert ran.code == 2
+    assert "Did you mean 'scan'?" in ran.err
+
+
+def _findings(settings: Path, folder: Path) -> list[dict[str, object]]:
+    ran = authsunset(
+        "-c", settings, "query", "--sql", "SELECT DISTINCT sender FROM findings", "--format", "json", cwd=folder
+    )
+    rows: list[dict[str, object]] = json.loads(ran.out)
+    return rows
