@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
+# pip asks rustc for its version, and a rustc that is rustup's makes a folder in HOME for it.
+export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
 .PHONY: demo test check lock system clean python
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from filelock import FileLock, Timeout
 
-from alerts.decide import Reason, decide
+from alerts.decide import Reason, Sent, decide
 from alerts.group import Group, group
 from alerts.message import Message
 from alerts.outbox import Pending, delivered, failed, intent, last_sent, pending
@@ -46,7 +46,7 @@ def plan(
     with lake.writing():
         last = last_sent(lake)
         due = [
-            (channel, each, reason)
+            (channel, _about(each, reason, last.get((channel, each.thread))), reason)
             for each in group(latest(lake))
             for channel in channels
             if (reason := decide(each.firing, last.get((channel, each.thread)), now, remind_after))
@@ -64,6 +64,12 @@ def plan(
             [_intent(channel, each, messages[each.thread, reason], now) for channel, each, reason in due],
         )
     return len(due)
+
+
+def _about(each: Group, reason: Reason, last: Sent | None) -> Group:
+    """Return the findings that a message is about: all that is known, or what was said when it is over."""
+    spoken = each.spoken_of(last.firing) if reason is Reason.RESOLVED and last else each
+    return spoken if spoken.findings else each
 
 
 def _intent(channel: str, each: Group, message: Message, now: datetime) -> dict[str, object]:
@@ -95,7 +101,8 @@ def _send(
         row = failed(each, refusal, now(), jitter())
         outcome.failed += row["state"] == "failed"
         outcome.dead += row["state"] == "dead"
-        outcome.errors.append(f"channel {each.channel}: {error}")
+        if row["state"] == "failed":
+            outcome.errors.append(f"channel {each.channel}: {error}")
     else:
         row = delivered(each, now())
         outcome.delivered += 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from alerts.message import SEVERITIES
 from queries.history import Noted
+from queries.tuning import SEVERITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,19 @@ class Group:
         """The findings that go on."""
         return tuple(noted for noted in self.findings if noted.is_open)
 
+    def spoken_of(self, firing: frozenset[str]) -> Group:
+        """Return the group with those findings alone that `firing` names: what was said is what is over."""
+        return replace(self, findings=tuple(noted for noted in self.findings if episode_of(noted) in firing))
+
     @property
     def firing(self) -> frozenset[str]:
         """The names of the open episodes."""
-        return frozenset(f"{noted.fingerprint} {noted.episode.isoformat()}" for noted in self.open)
+        return frozenset(episode_of(noted) for noted in self.open)
+
+
+def episode_of(noted: Noted) -> str:
+    """Name the episode that a finding is in."""
+    return f"{noted.fingerprint} {noted.episode.isoformat()}"
 
 
 def group(findings: Iterable[Noted]) -> list[Group]:
@@ -42,4 +51,8 @@ def thread_of(noted: Noted) -> str:
 
 
 def _urgency(noted: Noted) -> tuple[bool, int, str]:
-    return (not noted.is_open, SEVERITIES.index(noted.severity), noted.detection)
+    return (
+        not noted.is_open,
+        SEVERITIES.index(noted.severity) if noted.severity in SEVERITIES else len(SEVERITIES),
+        noted.detection,
+    )

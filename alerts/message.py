@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-SEVERITIES = ("critical", "high", "medium", "low", "info")
-
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -32,6 +32,11 @@ QUALIFY row_number() OVER (
   PARTITION BY notification_id ORDER BY attempt DESC, CASE state WHEN 'intended' THEN 1 ELSE 0 END
 ) = 1
 """
+# What is said about one thing is said in order: `over` waits until `new` was taken.
+_NEXT = f"""
+SELECT * FROM ({_LATEST}) WHERE state IN ('intended', 'failed')
+QUALIFY row_number() OVER (PARTITION BY channel, thread ORDER BY intended_at, notification_id) = 1
+"""
 _LAST_SENT = """
 SELECT channel, thread, fingerprints, noted_at, reason
 FROM notifications
@@ -81,8 +86,7 @@ def intent(channel: str, message: Message, firing: frozenset[str], now: datetime
 
 def pending(lake: Lake, now: datetime) -> list[Pending]:
     """Return what is to be sent by now, the oldest first."""
-    due = "state IN ('intended', 'failed') AND next_attempt_at <= ?"
-    rows = lake.rows(f"SELECT * FROM ({_LATEST}) WHERE {due} ORDER BY intended_at, notification_id", [now])
+    rows = lake.rows(f"SELECT * FROM ({_NEXT}) WHERE next_attempt_at <= ? ORDER BY intended_at, notification_id", [now])
     return [_pending(row) for row in rows]
 
 
@@ -90,6 +94,12 @@ def waiting(lake: Lake) -> list[dict[str, Any]]:
     """Return what is not delivered yet, with its next attempt, and what was given up."""
     columns = "notification_id, channel, thread, state, attempt, next_attempt_at"
     return lake.rows(f"SELECT {columns} FROM ({_LATEST}) WHERE state <> 'delivered' ORDER BY next_attempt_at")
+
+
+def given_up(lake: Lake, since: datetime) -> list[dict[str, Any]]:
+    """Return what was given up since `since`; later than that it is said anew as a reminder."""
+    sql = "SELECT channel, thread, error FROM notifications WHERE state = 'dead' AND noted_at > ? ORDER BY noted_at"
+    return lake.rows(sql, [since])
 
 
 def delivered(sent: Pending, now: datetime) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def render(group: Group, reason: Reason, facts: Mapping[str, SenderFacts], now: 
         reason=reason.value,
         severity="info" if is_over else first.severity,
         title=_title(group, is_over=is_over),
-        summary=_over(group, now) if is_over else _summary(first, about, now),
+        summary=_over(group, now) if is_over else _summary(first, about, reason, now),
         facts=_facts(group, about, None if is_over else advice),
         hint="" if is_over else hint,
         noticed_at=now,
@@ -59,13 +59,13 @@ def _title(group: Group, *, is_over: bool) -> str:
     return f"{title} (and {more} more)" if more else title
 
 
-def _summary(noted: Noted, facts: SenderFacts, now: datetime) -> str:
+def _summary(noted: Noted, facts: SenderFacts, reason: Reason, now: datetime) -> str:
     sentences = [detection_of(noted.detection).why]
     if facts.rescuable:
         sentences.append(f"{_mails(facts.rescuable)} still waiting in a relay's queue can be rescued.")
     if facts.lost:
         sentences.append(f"{_mails(facts.lost)} lost so far.")
-    if noted.is_late:
+    if noted.is_late and reason in {Reason.NEW, Reason.GREW}:
         sentences.append(
             f"This message is late: the last of it happened {late_by(noted, now)} ago, and its log reached us only now."
         )

@@ -62,7 +62,8 @@ class Pulled:
     """
     One chunk as a source hands it over, with the format that fits it and the log whose sessions it continues.
 
-    `position` is the source's own cursor after this chunk: JSON values, stored in the same transaction as the rows.
+    `position` is the source's own cursor after this chunk: JSON values, stored in the same transaction as the rows,
+    each entry by itself. An empty chunk that is not the last only moves the position.
     """
 
     chunk: Chunk
@@ -84,6 +85,7 @@ class Notice:
     is_gap: bool = False
     offset: int = 0
     is_failure: bool = True
+    is_foreign: bool = False  # no log of ours at all: nothing to worry about where a whole folder is read
 
 
 @dataclass(frozen=True, slots=True)

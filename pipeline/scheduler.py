@@ -7,6 +7,7 @@ runs become one, and a job never runs beside itself.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from pipeline.service import Service
 
 Say = Callable[[str], None]
 
+# Its own words would say everything twice.
+logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+
 JOB_DEFAULTS: dict[str, Any] = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 
@@ -32,7 +36,7 @@ def scheduler_of(service: Service, say: Say) -> BackgroundScheduler:
     )
     start = datetime.now(UTC)
     for name, part in service.settings.sources.items():
-        _add(scheduler, f"source {name}", part.every, start, partial(_ingest, service, name, say))
+        _add(scheduler, f"source {name}", part.every, start, partial(_ingest, service, name, set(), say))
     for each in service.detections():
         _add(
             scheduler,
@@ -77,14 +81,18 @@ def _add(scheduler: BackgroundScheduler, name: str, every: timedelta, first: dat
     scheduler.add_job(job, "interval", seconds=max(1.0, every.total_seconds()), id=name, name=name, next_run_time=first)
 
 
-def _ingest(service: Service, name: str, say: Say) -> None:
+def _ingest(service: Service, name: str, said: set[str], say: Say) -> None:
+    """Read one source; what fails in the same way as the last time is not said again."""
     with service.lake() as lake:
         outcomes, failures = service.ingest(lake, (name,))
     for outcome in outcomes:
         if outcome.rows or outcome.rejects:
             say(f"source {name}: {outcome.rows} new rows, {outcome.rejects} rejects")
     for failure in failures:
-        say(failure)
+        if failure not in said:
+            say(failure)
+    said.clear()
+    said.update(failures)
 
 
 def _detect(service: Service, id: str, say: Say) -> None:
@@ -112,4 +120,6 @@ def _alert(service: Service, say: Say) -> None:
 def _words(event: JobExecutionEvent) -> str:
     if event.code == EVENT_JOB_ERROR:
         return f"job {event.job_id} failed: {event.exception}"
-    return f"job {event.job_id} was not run in time; it is run as soon as it can be"
+    if event.code == EVENT_JOB_MAX_INSTANCES:
+        return f"job {event.job_id} is still running; this turn is left out"
+    return f"job {event.job_id} is late; it is run now"

@@ -8,10 +8,10 @@ failure is said and counted. The scheduler's own defaults would skip a late job 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -19,23 +19,18 @@ import httpx
 from alerts.channels.email import connect
 from alerts.dispatch import Outcome as AlertOutcome
 from alerts.dispatch import Send, dispatch, plan
+from alerts.http import utc_now
 from pipeline.errors import AuthsunsetError, SettingsError
 from pipeline.ingest import Outcome as IngestOutcome
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.settings import Part, Settings
-from pipeline.spans import span_of
 from queries.detect import Outcome as DetectOutcome
 from queries.detect import detect
-from queries.detection import Detection, detections
+from queries.detection import Detection, detection, detections
+from queries.tuning import tuned
 
 Now = Callable[[], datetime]
-Say = Callable[[str], None]
-
-
-def utc_now() -> datetime:
-    """Return the time of the system's clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -84,6 +79,8 @@ class Service:
     def detect(self, lake: Lake, names: tuple[str, ...] = ()) -> tuple[list[DetectOutcome], list[str]]:
         """Ask each detection, or those named; return what they found and what failed."""
         outcomes, failures = [], []
+        for name in names:
+            detection(name)  # one that does not exist is said, with those that do
         for each in self.detections():
             if names and not {each.id, each.id.rpartition("/")[2]} & set(names):
                 continue
@@ -116,13 +113,11 @@ class Service:
         return done
 
     def detections(self) -> list[Detection]:
-        """Return the detections that are switched on, with the parameters that the settings give them."""
-        overrides = self.settings.detections
-        return [
-            _tuned(each, overrides.get(each.id, {}))
-            for each in detections()
-            if overrides.get(each.id, {}).get("enabled", True)
-        ]
+        """Return the detections as the settings want them; raise SettingsError that names every problem of those."""
+        found, problems = tuned(detections(), self.settings.detections, self.settings.place_of_detection)
+        if problems:
+            raise SettingsError("\n".join(str(problem) for problem in problems))
+        return found
 
     def _sources(self, names: tuple[str, ...]) -> list[Part]:
         unknown = set(names) - set(self.settings.sources)
@@ -131,23 +126,6 @@ class Service:
                 f"no source {', '.join(sorted(unknown))}; there is {', '.join(self.settings.sources) or 'none'}"
             )
         return [part for name, part in self.settings.sources.items() if not names or name in names]
-
-
-def _tuned(detection: Detection, override: Mapping[str, Any]) -> Detection:
-    params = {key: value for key, value in override.items() if key not in {"enabled", "every", "severity"}}
-    unknown = params.keys() - detection.params.keys()
-    if unknown:
-        raise SettingsError(
-            f"[detection.{detection.id}]: no parameter {', '.join(sorted(unknown))}; "
-            f"there is {', '.join(detection.params)}"
-        )
-    every = span_of(str(override["every"])) if "every" in override else detection.every
-    return replace(
-        detection,
-        params={**detection.params, **params},
-        every=every,
-        severity=str(override.get("severity", detection.severity)),
-    )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """
 Read the settings: one TOML file, each part checked against the dataclass beside the code that it is for.
 
-All problems are found at once and offline, and each names its line. Relative paths are relative to where the program
-is started. Secrets stand in the file only as `{ file = "…" }` or `{ env = "…" }`.
+All problems are found at once and offline, and each names its line. The lake's folder is relative to the settings file,
+so that cron and a shell mean the same one; other relative paths are relative to where the program is started.
+Secrets stand in the file only as `{ file = "…" }` or `{ env = "…" }`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -85,6 +86,11 @@ class Settings:
     sources: Mapping[str, Part] = field(default_factory=dict)
     channels: Mapping[str, Part] = field(default_factory=dict)
     detections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+
+    def place_of_detection(self, id: str, key: str) -> Place:
+        """Return where `key` of [detection.ID] stands, or that table when `key` is empty."""
+        return _Reader(self.path, list(self.lines)).place(f"detection.{id}", key)
 
 
 _PARTS = {"source": "pipeline.sources", "channel": "alerts.channels"}
@@ -96,9 +102,13 @@ _HEADER = re.compile(r"\s*\[+\s*([^\]#]+?)\s*\]+\s*(?:#.*)?$")
 _TOML_LINE = re.compile(r"at line (\d+)")
 
 
-def load(path: Path | None) -> Settings:
-    """Return the settings in `path`, or in the first usual place; raise SettingsError that names every problem."""
-    settings, problems = read(where(path))
+def load(path: Path | None, *, with_parts: bool = True) -> Settings:
+    """
+    Return the settings in `path`, or in the first usual place; raise SettingsError that names every problem.
+
+    Without parts, sources and channels are left out: who only looks into the lake needs none of their secrets.
+    """
+    settings, problems = read(where(path), with_parts=with_parts)
     if problems or settings is None:
         raise SettingsError("\n".join(str(problem) for problem in problems))
     return settings
@@ -115,7 +125,7 @@ def where(path: Path | None) -> Path:
     raise SettingsError(f"there is no settings file {looked}; {what_to_do}")
 
 
-def read(path: Path) -> tuple[Settings | None, list[SettingsError]]:
+def read(path: Path, *, with_parts: bool = True) -> tuple[Settings | None, list[SettingsError]]:
     """Return the settings in `path` and all their problems; there are settings only when there is no problem."""
     try:
         text = path.read_text("utf-8-sig")  # Notepad on Windows writes a byte order mark
@@ -127,6 +137,8 @@ def read(path: Path) -> tuple[Settings | None, list[SettingsError]]:
     except tomllib.TOMLDecodeError as error:
         line = _TOML_LINE.search(str(error))
         return None, [SettingsError(f"is not TOML: {error}", place=Place(path, int(line[1]) if line else None))]
+    if not with_parts:
+        table = {name: value for name, value in table.items() if name not in _PARTS}
     return _Reader(path, text.splitlines()).read(table)
 
 
@@ -148,7 +160,8 @@ class _Reader:
         detections = self.named("detection", table.get("detection", {}))
         if self.problems or lake is None or tenant is None or alerts is None:
             return None, sorted(self.problems, key=lambda problem: problem.place.line or 0)
-        return Settings(self.path, lake, tenant, alerts, sources, channels, detections), []
+        lake = replace(lake, folder=self.path.parent / lake.folder)
+        return Settings(self.path, lake, tenant, alerts, sources, channels, detections, tuple(self.lines)), []
 
     def unknown_tables(self, table: dict[str, Any]) -> None:
         for key, value in table.items():

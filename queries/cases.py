@@ -25,6 +25,9 @@ from queries.ask import ask, rows_of_query
 from queries.detection import Detection
 from queries.sql_files import SqlFile
 
+WITH_CASES = ("over", "saved", "dossier")
+"""Folders of SQL files that are no detections and carry cases all the same."""
+
 NOW = datetime(2026, 12, 31, 23, 0, tzinfo=UTC)
 
 _USUAL: Mapping[str, Any] = {
@@ -44,7 +47,8 @@ _USUAL: Mapping[str, Any] = {
 _SPECIAL = {
     "open_findings": pa.schema(
         [("fingerprint", pa.string()), ("sender", pa.string()), ("since", TIME), ("last_seen", TIME)]
-    )
+    ),
+    "asked": pa.schema([("sender", pa.string()), ("reply_class", pa.string()), ("since", TIME)]),
 }
 _NUMBERS = count(1)
 _RELATIVE = re.compile(r"-?\d+(?:\.\d+)?[smhdw]")
@@ -71,13 +75,18 @@ def failures_of(detection: Detection) -> list[Failure]:
     return [failure for case in detection.cases for failure in _failure(case, found)]
 
 
-def failures_of_file(file: SqlFile, parameters: Mapping[str, Any] | None = None) -> list[Failure]:
-    """Return the cases of a saved query or an ending that fail."""
+def failures_of_file(file: SqlFile) -> list[Failure]:
+    """Return the cases of any other SQL file that fail; its parameters have their defaults."""
+    parameters = {name: _default(value) for name, value in file.header.get("params", {}).items()}
 
     def found(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-        return list(rows_of_query(connection, file.name, file.sql, dict(parameters or {})))
+        return list(rows_of_query(connection, file.name, file.sql, parameters))
 
     return [failure for case in file.cases for failure in _failure(case, found)]
+
+
+def _default(value: Any) -> Any:
+    return _moment(value) if isinstance(value, str) and _RELATIVE.fullmatch(value) else value
 
 
 def case_connection(case: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:

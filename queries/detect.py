@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
+from pipeline.errors import DetectionError
 from pipeline.lake import Lake
 from pipeline.model import TIME, TIME_OF, Window
 from queries.ask import ask, rows_of_query
@@ -49,6 +51,13 @@ def detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bo
 
     With `in_one_window` the whole span of new rows is asked at once: what do these logs say, never mind when.
     """
+    try:
+        return _detect(lake, detection, now, in_one_window=in_one_window)
+    except duckdb.Error as error:
+        raise DetectionError(f"{detection.id} failed: {error}") from error
+
+
+def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bool) -> Outcome:
     outcome = Outcome(detection.id)
     cursor = _cursor(lake, detection)
     newest = lake.snapshot()
@@ -56,6 +65,8 @@ def detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bo
     if not touched and cursor is not None:
         return outcome
     windows = windows_to_ask(touched, detection.window, now)
+    if detection.fires_for_one:
+        windows = joined(windows)
     if in_one_window:
         windows = [Window(windows[0].start, windows[-1].end)]
     found = _found(lake, detection, windows)
@@ -80,6 +91,17 @@ def windows_to_ask(touched: Iterable[datetime], length: timedelta, now: datetime
     starts = {start for touch in touched for start in (touch - half, touch)}
     windows = {Window(start, start + length) for start in starts}
     return sorted(windows | {Window(now - length, now)}, key=lambda window: window.start)
+
+
+def joined(windows: Sequence[Window]) -> list[Window]:
+    """Return `windows`, which are in order, with those that touch joined: what fires for one event finds the same."""
+    spans: list[Window] = []
+    for window in windows:
+        if spans and window.start <= spans[-1].end:
+            spans[-1] = Window(spans[-1].start, max(spans[-1].end, window.end))
+        else:
+            spans.append(window)
+    return spans
 
 
 def _touched(lake: Lake, detection: Detection, cursor: int | None, newest: int) -> list[datetime]:
@@ -119,7 +141,7 @@ def _endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dic
     if not open_now:
         return {}
     rows = [
-        {"fingerprint": each.fingerprint, "sender": each.sender, "since": each.episode, "last_seen": each.last_seen}
+        {"fingerprint": each.fingerprint, "sender": each.sender, "since": each.first_seen, "last_seen": each.last_seen}
         for each in open_now
     ]
     file = sql_file("over", detection.over_when)

@@ -46,6 +46,12 @@ class Detection:
     cases: tuple[Mapping[str, Any], ...] = ()
     text: str = ""
 
+    @property
+    def fires_for_one(self) -> bool:
+        """Return whether one event is enough, so that it does not matter how long a window is."""
+        thresholds = [value for name, value in self.params.items() if name.startswith("min_")]
+        return bool(thresholds) and all(value == 1 for value in thresholds)
+
 
 @cache
 def detections() -> tuple[Detection, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipeline.lake import Lake
 from queries.finding import Finding
 
 _LATEST = """
-SELECT * FROM findings {where}
+SELECT *, max(over_at) OVER (PARTITION BY fingerprint) AS ended_before FROM findings {where}
 QUALIFY row_number() OVER (
   PARTITION BY fingerprint ORDER BY episode DESC, noted_at DESC, CASE state WHEN 'over' THEN 0 ELSE 1 END
 ) = 1
@@ -41,6 +41,7 @@ class Noted:
     facts: Mapping[str, Any]
     over_at: datetime | None
     because: str
+    ended_before: datetime | None = None  # the end of the episode before, or of this one when it is over
 
     @property
     def is_open(self) -> bool:
@@ -74,18 +75,27 @@ def entries(
     Evidence from before the end of the last episode is old news that came late; it opens nothing.
     """
     known = {noted.fingerprint: noted for noted in before}
-    rows = []
-    for finding in found:
-        last = known.get(finding.fingerprint)
-        if last and last.is_open:
-            if finding.last_seen > last.last_seen:
-                rows.append(
-                    _row(finding, "changed", last.episode, min(last.first_seen, finding.first_seen), last.is_late, now)
-                )
-        elif last is None or last.over_at is None or finding.last_seen > last.over_at:
-            first = max(finding.first_seen, last.over_at) if last and last.over_at else finding.first_seen
-            rows.append(_row(finding, "open", first, first, finding.last_seen < now - window, now))
-    return rows
+    rows = (_entry(finding, known.get(finding.fingerprint), window, now) for finding in found)
+    return [row for row in rows if row]
+
+
+def _entry(finding: Finding, last: Noted | None, window: timedelta, now: datetime) -> dict[str, Any] | None:
+    since = last.ended_before if last else None
+    if since and finding.last_seen <= since:
+        return None
+    first_seen = max(finding.first_seen, since) if since else finding.first_seen
+    if last is None or not last.is_open:
+        is_late = finding.last_seen < now - window
+        return _row(replace(finding, first_seen=first_seen), "open", first_seen, now, is_late=is_late)
+    if finding.last_seen <= last.last_seen and first_seen >= last.first_seen:
+        return None
+    seen = replace(
+        finding,
+        first_seen=min(first_seen, last.first_seen),
+        last_seen=max(finding.last_seen, last.last_seen),
+        facts=finding.facts if finding.last_seen > last.last_seen else last.facts,
+    )
+    return _row(seen, "changed", last.episode, now, is_late=last.is_late)
 
 
 def over_entries(open_now: Sequence[Noted], endings: Mapping[str, Ending], now: datetime) -> list[dict[str, Any]]:
@@ -111,9 +121,7 @@ def over_entries(open_now: Sequence[Noted], endings: Mapping[str, Ending], now: 
     ]
 
 
-def _row(
-    finding: Finding, state: str, episode: datetime, first_seen: datetime, is_late: bool, now: datetime
-) -> dict[str, Any]:
+def _row(finding: Finding, state: str, episode: datetime, now: datetime, *, is_late: bool) -> dict[str, Any]:
     return {
         "noted_at": now,
         "fingerprint": finding.fingerprint,
@@ -122,7 +130,7 @@ def _row(
         "detection": finding.detection,
         "severity": finding.severity,
         "sender": finding.sender,
-        "first_seen": first_seen,
+        "first_seen": finding.first_seen,
         "last_seen": finding.last_seen,
         "is_late": is_late,
         "facts": json.dumps(finding.facts, default=str),
@@ -150,4 +158,5 @@ def _noted(row: Mapping[str, Any]) -> Noted:
         facts=json.loads(row["facts"]),
         over_at=row["over_at"],
         because=row["because"] or "",
+        ended_before=row.get("ended_before"),
     )

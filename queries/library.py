@@ -38,7 +38,11 @@ def run(lake: Lake, sql: str, parameters: Mapping[str, Any] | None = None) -> pa
     """Return the rows of `sql`, which can read the lake and nothing else; raise DetectionError when it fails."""
     _lock_down(lake.connection, lake.folder)
     try:
-        return lake.connection.execute(sql, dict(parameters or {})).to_arrow_table()
+        statements = lake.connection.extract_statements(sql)
+        # EXPLAIN is out too: EXPLAIN ANALYZE runs what it explains.
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise DetectionError("the query was refused or failed: give one SELECT, which only reads")
+        return lake.connection.execute(statements[0], dict(parameters or {})).to_arrow_table()
     except duckdb.Error as error:
         raise DetectionError(f"the query was refused or failed: {str(error).strip()}") from error
 
@@ -70,6 +74,9 @@ def _value(given: str, default: Any, now: datetime) -> Any:
 
 def _moment(given: str, now: datetime) -> datetime:
     try:
-        return now + span_of(given) if given.startswith("-") else datetime.fromisoformat(given).replace(tzinfo=UTC)
-    except ValueError as error:
+        if given.startswith("-"):
+            return now + span_of(given)
+        moment = datetime.fromisoformat(given)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise DetectionError(f"{given!r} is no time; write '-30d' or '2026-12-31' or '2026-12-31T18:00'") from error

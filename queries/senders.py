@@ -31,7 +31,7 @@ class Asked:
 
 def asked_of(noted: Noted) -> Asked:
     """Return the question about the problem that `noted` is."""
-    return Asked(noted.sender, str(detection_of(noted.detection).params.get("reply_class", "")), noted.episode)
+    return Asked(noted.sender, str(detection_of(noted.detection).params.get("reply_class", "")), noted.first_seen)
 
 
 def facts_of(lake: Lake, noted: Sequence[Noted], internal_domains: Sequence[str] = ()) -> dict[str, SenderFacts]:

@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,12 @@ def test_saved_queries_and_sql_read_the_lake(ran_once: Path, tmp_path: Path) -> 
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM read_text('/etc/passwd')",
         "COPY (SELECT 1) TO '/tmp/authsunset-attack.csv'",
+        "COPY (SELECT 1) TO '{lake}/catalog.sqlite' (FORMAT csv)",
+        "COPY (SELECT 1) TO '{lake}/data/main/deliveries/x.parquet'",
+        "EXPORT DATABASE '{lake}/export'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{lake}/catalog.sqlite' (FORMAT csv)",
+        "SELECT 1; DELETE FROM deliveries",
+        "",
         "ATTACH '/tmp/authsunset-attack.db'",
         "INSTALL httpfs",
         "SET enable_external_access = true",
@@ -200,10 +208,14 @@ def test_saved_queries_and_sql_read_the_lake(ran_once: Path, tmp_path: Path) -> 
     ],
 )
 def test_sql_cannot_leave_or_change_the_lake(attack: str, ran_once: Path, tmp_path: Path) -> None:
-    ran = authsunset("-c", ran_once, "query", "--sql", attack, cwd=tmp_path)
+    before = authsunset("-c", ran_once, "lake", "hash", cwd=tmp_path).out
+    lake = (ran_once.parent / "lake").as_posix()
+
+    ran = authsunset("-c", ran_once, "query", "--sql", attack.format(lake=lake), cwd=tmp_path)
 
     assert ran.code == 1
     assert "refused or failed" in ran.err
+    assert authsunset("-c", ran_once, "lake", "hash", cwd=tmp_path).out == before
 
 
 def test_rules_list_show_and_test(tmp_path: Path) -> None:
@@ -273,3 +285,60 @@ def _findings(settings: Path, folder: Path) -> list[dict[str, object]]:
     )
     rows: list[dict[str, object]] = json.loads(ran.out)
     return rows
+
+
+def test_scan_that_can_read_nothing_does_not_call_that_health(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "todo.txt").write_text("buy a scanner that knows OAuth\n" * 50)
+
+    ran = authsunset("scan", "notes", cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "nothing was read" in ran.err
+
+
+def test_scan_as_the_wrong_format_says_so(tmp_path: Path) -> None:
+    ran = authsunset("scan", RELAY01 / "mail.iso.log", "--as", "exchange_smtp", cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "is it the right format?" in ran.err
+
+
+def test_looking_into_the_lake_needs_no_secret_of_a_channel(ran_once: Path, tmp_path: Path) -> None:
+    secret = '\n[channel.hook]\nkind = "webhook"\nurl = { env = "AUTHSUNSET_NO_SUCH_VARIABLE" }\n'
+    settings = ran_once.with_name("with_secret.toml")
+    settings.write_text(ran_once.read_text("utf-8") + secret, "utf-8")
+
+    assert authsunset("-c", settings, "senders", cwd=tmp_path).code == 0
+    assert authsunset("-c", settings, "lake", "hash", cwd=tmp_path).code == 0
+    assert authsunset("-c", settings, "run", "--once", cwd=tmp_path).code == 78
+
+
+def test_the_lake_is_beside_its_settings_wherever_we_are_started(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.write_text(settings.read_text("utf-8").replace(f"{tmp_path.as_posix()}/lake", "lake"), "utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    relay01_in(tmp_path)
+
+    authsunset("-c", settings, "ingest", cwd=elsewhere)
+
+    assert (tmp_path / "lake" / "catalog.sqlite").exists()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_full_disk_under_stdout_is_a_sentence() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", "parse", str(RELAY01 / "mail.iso.log"), "--format", "ndjson"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=SAMPLE_DATA.parent,
+        )
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr

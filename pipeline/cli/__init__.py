@@ -6,6 +6,7 @@ Exit codes: 0 ok · 1 failed · 2 wrong usage · 78 bad settings. Commands impor
 
 from __future__ import annotations
 
+import signal
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -90,6 +91,8 @@ def authsunset(ctx: click.Context, config: Path | None, quiet: bool, verbose: in
 
 def main() -> None:
     """Run the command line; every expected error ends in one sentence and an exit code, never in a traceback."""
+    # Asked to end, we leave by the way that cleans up behind us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         authsunset.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -104,4 +107,11 @@ def main() -> None:
         sys.exit(BAD_SETTINGS if isinstance(error, SettingsError) else 1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; there is nobody to tell
+        sys.exit(1)
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "interrupted" not in str(error):
+            raise
+        sys.exit(130)  # DuckDB tells of Ctrl-C in the middle of a query in its own way
+    except OSError as error:
+        click.echo(f"authsunset: {error.filename or 'output'}: {error.strerror}; nothing more was written", err=True)
         sys.exit(1)

@@ -16,13 +16,14 @@ def config() -> None:
 @click.pass_obj
 def check(screen: Screen) -> None:
     """Print every problem in the settings, without network; exit 78 when there is one."""
-    from pipeline.service import Service
     from pipeline.settings import read, where
+    from queries.detection import detections
+    from queries.tuning import tuned
 
     path = where(screen.config)
     settings, problems = read(path)
     if settings:
-        Service(settings).detections()
+        _, problems = tuned(detections(), settings.detections, settings.place_of_detection)
     for problem in problems:
         screen.warn(str(problem))
     if problems:

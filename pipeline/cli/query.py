@@ -23,21 +23,23 @@ def query(screen: Screen, name: str | None, params: tuple[str, ...], sql: str | 
     authsunset query refusals --param since=-7d
     authsunset query --sql "SELECT reply_class, count(*) FROM deliveries GROUP BY ALL" --format csv
     """
+    from alerts.http import utc_now
     from pipeline.cli.setting import lake_folder
     from pipeline.lake import Lake
-    from pipeline.service import utc_now
     from queries.library import parameters_of, run, saved
     from queries.sql_files import names_in
 
-    if not name and not sql:
+    if not name and sql is None:
         listed = [
             {"name": each, "title": saved(each).header["title"], "parameters": saved(each).header.get("params", {})}
             for each in names_in("saved")
         ]
         print_rows(listed, format, no_color=screen.no_color)
         return
-    if name and sql:
+    if name and sql is not None:
         raise click.UsageError("give the name of a saved query or --sql, not both")
+    if params and not name:
+        raise click.UsageError("--param belongs to a saved query; write values into --sql itself")
     wrong = [each for each in params if "=" not in each]
     if wrong:
         raise click.UsageError(f"--param {wrong[0]} is not K=V")

@@ -48,7 +48,7 @@ def show(id: str) -> None:
 @click.pass_obj
 def test(screen: Screen, ids: tuple[str, ...]) -> None:
     """Run the cases of all detections, or of those named; exit 1 when one fails."""
-    from queries.cases import failures_of, failures_of_file
+    from queries.cases import WITH_CASES, failures_of, failures_of_file
     from queries.detection import detection, detections
     from queries.sql_files import names_in, sql_file
 
@@ -58,12 +58,12 @@ def test(screen: Screen, ids: tuple[str, ...]) -> None:
         for failure in failures_of(each):
             failed += 1
             screen.warn(f"{each.id}: {failure.case}: {failure.sentence}")
-    for name in names_in("over") if not ids else []:
-        file = sql_file("over", name)
+    for folder, name in [] if ids else [(room, each) for room in WITH_CASES for each in names_in(room)]:
+        file = sql_file(folder, name)
         count += len(file.cases)
         for failure in failures_of_file(file):
             failed += 1
-            screen.warn(f"over/{name}: {failure.case}: {failure.sentence}")
+            screen.warn(f"{folder}/{name}: {failure.case}: {failure.sentence}")
     click.echo(f"{count - failed} of {count} cases pass")
     if failed:
         raise SystemExit(1)

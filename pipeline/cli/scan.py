@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from queries.history import Noted
 
 REFUSED = ("sender", "state", "refusals", "mails", "rescuable", "lost", "devices", "last_seen", "way_out")
+ALL_COLUMNS = ("sender", "detection", *REFUSED[1:-1], "messages", "evidence", "way_out")
 RESIDUAL = ("sender", "messages", "evidence", "last_seen", "way_out")
 
 
@@ -65,7 +66,7 @@ def scan(
         print_rows(
             rows,
             format,
-            columns=("sender", "detection", *REFUSED[1:]) if format in {"csv", "md"} else (),
+            columns=ALL_COLUMNS if format in {"csv", "md"} else (),
             no_color=screen.no_color,
         )
     if screen.failures or (exit_code and rows):
@@ -75,10 +76,10 @@ def scan(
 def _scan(
     screen: Screen, folder: Path, paths: Sequence[str], as_format: str | None, zone: tzinfo, domains: Sequence[str]
 ) -> list[dict[str, Any]]:
+    from alerts.http import utc_now
     from pipeline.ingest import run_source
     from pipeline.lake import Lake
     from pipeline.recognise import always, recognise
-    from pipeline.service import utc_now
     from pipeline.sources.files import pull
     from queries.detect import detect
     from queries.detection import detections
@@ -159,12 +160,16 @@ def _tell(screen: Screen, outcome: Outcome, named: set[str]) -> None:
     """Say what was read; a file that was named and cannot be read is a failure, one in a folder is not."""
     left_out = 0
     for notice in outcome.notices:
-        if notice.is_failure and (notice.origin in named or notice.is_gap):
+        if notice.is_failure and (notice.origin in named or not notice.is_foreign):
             screen.warn(f"{notice.origin}: {notice.sentence}")
         elif notice.is_failure and not screen.verbose:
             left_out += 1
         else:
             screen.say(f"{notice.origin}: {notice.sentence}")
+    if not outcome.chunks and any(notice.is_failure for notice in outcome.notices):
+        screen.warn("nothing was read, so this says nothing about any sender")
+    if outcome.rejects > outcome.lines / 2:
+        screen.warn(f"{outcome.rejects} of {outcome.lines} lines could not be read; is it the right format?")
     counted = ", ".join(f"{count} {table}" for table, count in sorted(outcome.by_table.items()) if count) or "no rows"
     screen.say(
         f"read {outcome.lines} lines: {counted}, {outcome.rejects} unreadable"
@@ -176,7 +181,7 @@ def _about_held(lake: Lake) -> str:
     """Return a sentence about mail that waits behind the refusal of another sender."""
     mails, senders = lake.connection.execute(
         "SELECT count(DISTINCT log_host || ' ' || queue_id), count(DISTINCT sender) FROM deliveries AS held "
-        "WHERE kind = 'held' AND reply_class = 'basic_retired' "
+        "WHERE kind = 'held' AND reply_class = 'basic_retired' AND sender <> '' "
         "AND NOT EXISTS (SELECT 1 FROM deliveries AS tries WHERE tries.kind = 'try' "
         "AND tries.reply_class = 'basic_retired' AND tries.log_host = held.log_host AND tries.queue_id = held.queue_id)"
     ).fetchone() or (0, 0)

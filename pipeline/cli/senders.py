@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.pass_obj
 def senders(screen: Screen, sender: str | None, format: str) -> None:
     """Print the state of every sender, or all that is known of SENDER, with its way out."""
-    from pipeline.cli.setting import settings_of
     from pipeline.lake import Lake
+    from pipeline.settings import load
     from queries.library import saved
 
-    settings = settings_of(screen)
+    settings = load(screen.config, with_parts=False)
     with Lake.open(settings.lake.folder, read_only=True) as lake:
         if not sender:
             rows = lake.rows(saved("senders").sql)

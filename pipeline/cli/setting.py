@@ -21,7 +21,7 @@ def service_of(screen: Screen) -> Service:
 
 def lake_folder(screen: Screen) -> Path:
     """Return the folder of the lake that the settings name."""
-    return settings_of(screen).lake.folder
+    return load(screen.config, with_parts=False).lake.folder
 
 
 def tell(screen: Screen, cycle: Cycle) -> None:

@@ -183,7 +183,7 @@ class Lake:
         folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(self.folder)}
         # Windows cannot open a folder; its names are durable with the file.
         for path in [*paths, *(folders if os.name != "nt" else ())]:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
             try:
                 self.fsync(descriptor)
             finally:

@@ -1,7 +1,8 @@
 """
 The daily rollup: partial sums appended with the rows that they count, and summed when they are read.
 
-Only additive measures live here, so a partial sum never has to be mended; distinct counts come from the rows.
+Only additive measures live here, so a partial sum never has to be mended; distinct counts come from the rows. A report
+that counts a day again counts more of it, and only what is more is added.
 """
 
 from __future__ import annotations
@@ -25,10 +26,25 @@ _PARTIAL_SUMS = {
           count(*) AS events, NULL AS messages
         FROM new_rows GROUP BY ALL""",
     "usage": """
-        SELECT day, 'usage' AS evidence, sender, auth_protocol, client_ip,
-          'exchange_online' AS service, NULL AS kind, 'accepted' AS outcome, NULL AS reply_class,
-          count(*) AS events, CAST(sum(messages) AS BIGINT) AS messages
-        FROM new_rows GROUP BY ALL""",
+        WITH counted AS (
+          SELECT day, sender, auth_protocol, client_ip, tls_version, report, max(messages) AS messages
+          FROM usage
+          WHERE day BETWEEN (SELECT min(day) FROM new_rows) AND (SELECT max(day) FROM new_rows)
+            AND event_id NOT IN (SELECT event_id FROM new_rows)
+          GROUP BY ALL
+        )
+        SELECT new_rows.day, 'usage' AS evidence, new_rows.sender, new_rows.auth_protocol, new_rows.client_ip,
+          'exchange_online' AS service, NULL AS kind, 'accepted' AS outcome, NULL AS reply_class, count(*) AS events,
+          CAST(sum(greatest(new_rows.messages - coalesce(counted.messages, 0), 0)) AS BIGINT) AS messages
+        FROM new_rows
+        LEFT JOIN counted
+          ON counted.day = new_rows.day
+          AND counted.sender = new_rows.sender
+          AND counted.auth_protocol = new_rows.auth_protocol
+          AND counted.client_ip IS NOT DISTINCT FROM new_rows.client_ip
+          AND counted.tls_version IS NOT DISTINCT FROM new_rows.tls_version
+          AND counted.report = new_rows.report
+        GROUP BY ALL""",
 }
 
 

@@ -65,7 +65,8 @@ BOOKS: dict[str, pa.Schema] = {
             ("gap_id", pa.string()),
         ]
     ),
-    # Where to go on: a position or half-read sessions, as JSON.
+    # Where to go on, as JSON: `source X` counts its commits, below it are its position (`at …`) and half-read
+    # sessions (`log …`); `detection X` is the last snapshot that it has seen.
     "cursors": pa.schema([("name", pa.string()), ("state", pa.string()), ("updated_at", TIME)]),
     # Partial sums, appended with the rows they count and summed when read.
     "sender_days": pa.schema(

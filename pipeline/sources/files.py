@@ -143,7 +143,7 @@ def _pull_file(path: str, look: _Look) -> Iterator[Pulled | Notice]:
         alike = look.files.alike(head)
         kind = Kind(alike[0].format, is_whole=False) if alike else look.recognised(head)
         if kind is None:
-            yield Notice(path, content.trouble or _why_unknown(head))
+            yield Notice(path, content.trouble or _why_unknown(head), is_foreign=not content.trouble)
             return
         seen = look.files.new(head, path, stat, kind.name)
         if kind.is_whole:

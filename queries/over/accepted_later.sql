@@ -6,33 +6,38 @@ WITH
 refused AS (
   SELECT
     open_findings.fingerprint,
-    deliveries.sender,
+    open_findings.sender,
+    deliveries.source,
     deliveries.client_ip,
     max(deliveries.client_name) AS client_name,
     max(deliveries.event_time) AS last_refused,
     list(DISTINCT deliveries.endpoint) AS endpoints
   FROM open_findings
-  JOIN deliveries ON deliveries.sender = open_findings.sender
+  JOIN deliveries ON coalesce(deliveries.sender, '(unknown sender)') = open_findings.sender
   WHERE deliveries.event_time >= open_findings.since
     AND deliveries.kind = 'try'
     AND deliveries.outcome <> 'accepted'
     AND deliveries.reply_class IN ('basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated')
-  GROUP BY open_findings.fingerprint, deliveries.sender, deliveries.client_ip
+  GROUP BY open_findings.fingerprint, open_findings.sender, deliveries.source, deliveries.client_ip
 ),
 accepted AS (
   SELECT
     refused.fingerprint,
+    refused.source,
     refused.client_ip,
     min(deliveries.event_time) AS accepted_at,
     min_by(deliveries.endpoint, deliveries.event_time) AS endpoint
   FROM refused
-  JOIN deliveries ON deliveries.sender = refused.sender
+  -- A refused log-in that names no sender stopped all mail of that log, so any mail of the log that gets in ends it.
+  JOIN deliveries
+    ON deliveries.sender = refused.sender
+    OR (refused.sender = '(unknown sender)' AND deliveries.source = refused.source)
   WHERE deliveries.event_time > refused.last_refused
     AND deliveries.kind = 'try'
     AND deliveries.outcome = 'accepted'
     AND (deliveries.service IN ('exchange_online', 'exchange_online_mx', 'hve', 'acs') OR list_contains(refused.endpoints, deliveries.endpoint))
     AND (refused.client_ip IS NULL OR deliveries.client_ip = refused.client_ip OR deliveries.client_name = refused.client_name)
-  GROUP BY refused.fingerprint, refused.client_ip
+  GROUP BY refused.fingerprint, refused.source, refused.client_ip
 ),
 by_finding AS (
   SELECT
@@ -42,7 +47,10 @@ by_finding AS (
     max(accepted.accepted_at) AS over_at,
     max_by(accepted.endpoint, accepted.accepted_at) AS endpoint
   FROM refused
-  LEFT JOIN accepted ON accepted.fingerprint = refused.fingerprint AND accepted.client_ip IS NOT DISTINCT FROM refused.client_ip
+  LEFT JOIN accepted
+    ON accepted.fingerprint = refused.fingerprint
+    AND accepted.source IS NOT DISTINCT FROM refused.source
+    AND accepted.client_ip IS NOT DISTINCT FROM refused.client_ip
   GROUP BY refused.fingerprint
 )
 SELECT fingerprint, over_at, 'a later mail was accepted by ' || coalesce(endpoint, 'the server') AS because
@@ -90,6 +98,16 @@ given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", si
 given.deliveries = [
   { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", client_ip = "192.0.2.77", client_name = "mfp1", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "ends for an unknown sender when any mail of the same log is accepted"
+given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { source = "exchange", client_ip = "", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { source = "other", sender = "a@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-5h", client_ip = "" },
+  { source = "exchange", sender = "b@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", client_ip = "" },
 ]
 finds = [{ fingerprint = "f1" }]
 

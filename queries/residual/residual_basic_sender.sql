@@ -9,7 +9,7 @@ about       = ["sender"]
 over_when   = "oauth_later"
 remedy      = "basic_auth"
 references  = ["https://techcommunity.microsoft.com/blog/exchange/4489835", "https://learn.microsoft.com/exchange/monitoring/mail-flow-reports/mfr-smtp-auth-clients-report"]
-known_gaps  = "A relay's log (Postfix, OpenSMTPD) does not show how its log-in succeeded; the SMTP AUTH report or the sign-ins must tell."
+known_gaps  = "A relay's log (Postfix, OpenSMTPD) does not show how its log-in succeeded; the SMTP AUTH report or the sign-ins must tell. Both kinds of report over the same days are added up."
 false_positives = "High Volume Email and Azure Communication Services keep passwords for now and are left out, as is a log-in at one's own relay."
 
 [params]

@@ -205,3 +205,42 @@ def test_a_message_survives_the_outbox_whole(lake: Lake) -> None:
     assert Message.from_json(stored.message.to_json()) == stored.message
     assert dict(stored.message.facts)["Sender"] == "scanner@contoso.example"
     assert stored.message.hint.startswith("### What it means")
+
+
+def test_over_waits_until_the_refusal_was_taken(lake: Lake) -> None:
+    receiver = Receiver(answers=[DeliveryError("down", retry=True)])
+    keep(lake, "deliveries", REFUSED)
+    run(lake, {"teams": receiver}, NOW)
+
+    keep(lake, "deliveries", ACCEPTED | {"event_time": "1m"})
+    run(lake, {"teams": receiver}, NOW + timedelta(minutes=2))
+    run(lake, {"teams": receiver}, NOW + timedelta(minutes=4))
+
+    assert [message.reason for message in receiver.taken] == ["new", "over"]
+
+
+def test_a_reminder_does_not_call_itself_late(lake: Lake) -> None:
+    receiver = Receiver()
+    keep(lake, "deliveries", REFUSED | {"event_time": "-6h"})
+
+    run(lake, {"mail": receiver}, NOW)
+    run(lake, {"mail": receiver}, NOW + timedelta(days=1))
+
+    assert ["late" in message.summary for message in receiver.taken] == [True, False]
+    assert receiver.taken[1].reason == "still open"
+
+
+def test_over_names_what_was_said_and_not_what_ended_long_ago(lake: Lake) -> None:
+    receiver = Receiver()
+    keep(lake, "deliveries", REFUSED | {"event_time": "-9m"}, ACCEPTED | {"event_time": "-8m"})
+    run(lake, {"mail": receiver}, NOW)
+    assert receiver.taken == []
+
+    keep(lake, "deliveries", REFUSED | {"reply_class": "smtpauth_off_tenant", "queue_id": "B1", "event_time": "-5m"})
+    run(lake, {"mail": receiver}, NOW)
+    keep(lake, "deliveries", ACCEPTED | {"queue_id": "B2", "event_time": "-1m"})
+    run(lake, {"mail": receiver}, NOW + timedelta(minutes=1))
+
+    assert [message.reason for message in receiver.taken] == ["new", "over"]
+    assert "SMTP AUTH is switched off" in receiver.taken[1].title
+    assert len(receiver.taken[1].data["findings"]) == 1

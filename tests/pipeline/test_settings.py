@@ -86,14 +86,14 @@ def test_a_whole_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     settings = read_well(tmp_path, "")
 
-    assert (settings.lake.folder, settings.alerts.every) == (Path("lake"), timedelta(seconds=15))
+    assert (settings.lake.folder, settings.alerts.every) == (tmp_path / "lake", timedelta(seconds=15))
     assert (settings.sources, settings.channels, settings.detections) == ({}, {}, {})
 
 
 def test_a_file_saved_by_notepad_is_read(tmp_path: Path) -> None:
-    text = b"\xef\xbb\xbf" + b'[lake]\r\nfolder = "C:/lake"\r\n'
+    text = b"\xef\xbb\xbf" + b'[lake]\r\nfolder = "/srv/lake"\r\n'
 
-    assert read_well(tmp_path, text).lake.folder == Path("C:/lake")
+    assert read_well(tmp_path, text).lake.folder == Path("/srv/lake")
 
 
 @pytest.mark.parametrize(

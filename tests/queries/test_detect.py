@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline.lake import Lake
-from queries.detect import detect, windows_to_ask
+from queries.detect import detect, joined, windows_to_ask
 from queries.detection import detection
 from queries.history import latest
 from queries.senders import facts_of
@@ -192,3 +192,33 @@ def test_two_events_less_than_half_a_window_apart_share_a_window(minutes: int) -
     windows = windows_to_ask(touched, hour, NOW)
 
     assert any(event in window and other in window for window in windows)
+
+
+def test_older_evidence_that_comes_late_is_counted(lake: Lake) -> None:
+    keep(lake, "deliveries", SCANNER | {"event_time": "-10m", "request_id": "08DE02"})
+    detect(lake, REFUSED, NOW)
+
+    keep(lake, "deliveries", SCANNER | {"event_time": "-3h", "request_id": "08DE01"})
+    outcome = detect(lake, REFUSED, NOW + timedelta(minutes=1))
+
+    [noted] = latest(lake)
+    assert outcome.changed == 1
+    assert noted.first_seen == NOW - timedelta(hours=3)
+    assert noted.last_seen == NOW - timedelta(minutes=10)
+    assert facts_of(lake, [noted])[noted.fingerprint].refusals == 2
+
+
+def test_a_year_of_logs_is_a_handful_of_windows_where_one_event_is_enough() -> None:
+    hour = timedelta(hours=1)
+    touched = [NOW - half * timedelta(minutes=30) for half in range(2 * 24 * 365)]
+
+    assert len(joined(windows_to_ask(touched, hour, NOW))) == 1
+
+
+def test_windows_that_do_not_touch_stay_apart() -> None:
+    hour = timedelta(hours=1)
+
+    windows = joined(windows_to_ask([NOW - timedelta(days=9), NOW - timedelta(days=2)], hour, NOW))
+
+    assert len(windows) == 3
+    assert all(window.length <= 2 * hour for window in windows)
