@@ -6,6 +6,7 @@ Exit codes: 0 ok · 1 failed · 2 wrong usage · 78 bad settings. Commands impor
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from difflib import get_close_matches
@@ -95,6 +96,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         authsunset.main(standalone_mode=False)
+        sys.stdout.flush()  # what cannot be written is said here, not by the interpreter on its way out
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as end:
@@ -106,7 +108,7 @@ def main() -> None:
         click.echo(f"authsunset: {error}", err=True)
         sys.exit(BAD_SETTINGS if isinstance(error, SettingsError) else 1)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away; there is nobody to tell
+        _drop_output()  # the reader of our output went away; there is nobody to tell
         sys.exit(1)
     except (KeyboardInterrupt, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "interrupted" not in str(error):
@@ -114,4 +116,12 @@ def main() -> None:
         sys.exit(130)  # DuckDB tells of Ctrl-C in the middle of a query in its own way
     except OSError as error:
         click.echo(f"authsunset: {error.filename or 'output'}: {error.strerror}; nothing more was written", err=True)
+        _drop_output()
         sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that leaving does not fail on it once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -46,6 +46,10 @@ class Lake:
     def open(cls, folder: Path, *, read_only: bool = False, lock_deadline_s: float = 60.0) -> Iterator[Self]:
         """Attach the lake in `folder`, made there when it is new; raise LakeError when that cannot be."""
         folder = folder.absolute()
+        if folder.is_file():
+            raise LakeError(
+                "is a file, and a lake is a folder; name another place in [lake] folder", place=Place(folder)
+            )
         if read_only and not _catalog(folder).exists():
             raise LakeError("there is no lake yet; `authsunset run --once` or `ingest` makes it", place=Place(folder))
         connection = duckdb.connect(":memory:", config=_CONFIG)
@@ -124,9 +128,8 @@ class Lake:
 
     def one(self, sql: str, parameters: object = None) -> Any:
         """Return the first column of the first row, or None when there is no row."""
-        with self._translated("a query failed"):
-            found = self.connection.execute(sql, parameters).fetchone()
-        return found[0] if found else None
+        found = self.arrow(sql, parameters)  # DuckDB's own rows of aware times want pytz
+        return found.column(0)[0].as_py() if found.num_rows else None
 
     @contextmanager
     def _translated(self, what: str, *, mend: str = "", retry: bool = False) -> Iterator[None]:
@@ -145,7 +148,7 @@ class Lake:
         """One transaction under the writer lock: all that is written inside is committed, durable, or nothing is."""
         if self.read_only:
             raise LakeError("the lake was opened for reading only", place=Place(self.folder))
-        mend = "see that the disk has room and the folder may be written; it is tried again"
+        mend = "see that the disk has room and the folder may be written, then run it again"
         with self._translated("nothing was committed", mend=mend, retry=True), self._lock(), self._transaction():
             yield self
 

@@ -517,3 +517,10 @@ def test_files_are_packed_with_zstd(lake: Lake) -> None:
     [path] = files_of(lake.folder) - before
 
     assert duckdb.sql(f"SELECT DISTINCT compression FROM parquet_metadata('{path}')").fetchall() == [("ZSTD",)]
+
+
+def test_a_file_where_the_lake_should_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("not a folder")
+
+    with pytest.raises(LakeError, match="is a file, and a lake is a folder"), Lake.open(tmp_path / "lake"):
+        pass
