@@ -295,6 +295,25 @@ def test_scan_that_can_read_nothing_does_not_call_that_health(tmp_path: Path) ->
 
     assert ran.code == 1
     assert "nothing was read" in ran.err
+    assert "No sender is refused" not in ran.out
+    assert "tells nothing about any sender" in ran.out
+
+
+def test_a_verdict_on_part_of_the_files_says_that_it_is_one(tmp_path: Path) -> None:
+    shutil.copy(SAMPLE_DATA / "postfix" / "accepted_by_exchange_online.log", tmp_path / "mail.log")
+
+    ran = authsunset("scan", "mail.log", "missing.log", cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "and not all could" in ran.out
+
+
+def test_an_empty_log_is_not_called_health(tmp_path: Path) -> None:
+    (tmp_path / "mail.log").touch()
+
+    ran = authsunset("scan", "mail.log", cwd=tmp_path)
+
+    assert "No sender is refused" not in ran.out
 
 
 def test_scan_as_the_wrong_format_says_so(tmp_path: Path) -> None:

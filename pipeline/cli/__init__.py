@@ -115,7 +115,9 @@ def main() -> None:
             raise
         sys.exit(130)  # DuckDB tells of Ctrl-C in the middle of a query in its own way
     except OSError as error:
-        click.echo(f"authsunset: {error.filename or 'output'}: {error.strerror}; nothing more was written", err=True)
+        click.echo(
+            f"authsunset: {error.filename or 'output'}: {error.strerror or error}; nothing more was written", err=True
+        )
         _drop_output()
         sys.exit(1)
 

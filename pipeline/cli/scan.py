@@ -59,9 +59,11 @@ def scan(
     from pipeline.zones import zone_of
 
     with tempfile.TemporaryDirectory(prefix="authsunset-") as folder:
-        rows = _scan(screen, Path(folder), paths, as_format, zone_of(zone), domains)
-    if format == "table":
+        rows, has_evidence = _scan(screen, Path(folder), paths, as_format, zone_of(zone), domains)
+    if format == "table" and rows:
         _print(screen, rows, hints=hints)
+    elif format == "table":
+        click.echo(_nothing_found(has_evidence=has_evidence, is_whole=not screen.failures))
     else:
         print_rows(
             rows,
@@ -75,7 +77,8 @@ def scan(
 
 def _scan(
     screen: Screen, folder: Path, paths: Sequence[str], as_format: str | None, zone: tzinfo, domains: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return what is found in `paths`, and whether they hold any evidence at all."""
     from alerts.http import utc_now
     from pipeline.ingest import run_source
     from pipeline.lake import Lake
@@ -100,13 +103,15 @@ def _scan(
             detect(lake, each, utc_now(), in_one_window=True)
         found = latest(lake)
         facts = facts_of(lake, found, domains)
-        screen.say(_about_held(lake))
-    return [
+        if outcome.rows:
+            screen.say(_about_held(lake))
+    rows = [
         _row(noted, facts[noted.fingerprint])
         for noted in sorted(
             found, key=lambda each: (not each.is_open, each.detection, -facts[each.fingerprint].refusals, each.sender)
         )
     ]
+    return rows, outcome.rows > 0
 
 
 def _files(screen: Screen, paths: Iterable[str]) -> list[str]:
@@ -167,7 +172,7 @@ def _tell(screen: Screen, outcome: Outcome, named: set[str]) -> None:
         else:
             screen.say(f"{notice.origin}: {notice.sentence}")
     if not outcome.chunks and any(notice.is_failure for notice in outcome.notices):
-        screen.warn("nothing was read, so this says nothing about any sender")
+        screen.warn("nothing was read; name a log or an export of a known kind")
     if outcome.rejects > outcome.lines / 2:
         screen.warn(f"{outcome.rejects} of {outcome.lines} lines could not be read; is it the right format?")
     counted = ", ".join(f"{count} {table}" for table, count in sorted(outcome.by_table.items()) if count) or "no rows"
@@ -227,16 +232,21 @@ def _not_others(advice: Advice) -> dict[str, str]:
     return dict(advice.not_others)
 
 
+def _nothing_found(*, has_evidence: bool, is_whole: bool) -> str:
+    """Return the verdict where nothing is found: silence of logs that say nothing is not health."""
+    if not has_evidence:
+        return "This tells nothing about any sender: no mail, log-in or report was found in what was read."
+    shown = "as far as these logs show" if is_whole else "as far as could be read, and not all could"
+    return (
+        f"No sender is refused, and none is seen with a password, {shown}.\n"
+        "A device that submits directly and logs nowhere is not in them; look into the SMTP AUTH clients report."
+    )
+
+
 def _print(screen: Screen, rows: Sequence[dict[str, Any]], *, hints: bool) -> None:
     from alerts.markdown import as_text
     from queries.detection import detections
 
-    if not rows:
-        click.echo("No sender is refused, and none is seen with a password, as far as these logs show.")
-        click.echo(
-            "A device that submits directly and logs nowhere is not in them; look into the SMTP AUTH clients report."
-        )
-        return
     for detection in detections():
         mine = [row for row in rows if row["detection"] == detection.id]
         if mine:
