@@ -8,15 +8,14 @@ people; of such a line rather too much goes than too little.
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from pipeline.exchange_csv import time_of, values_of
 
 UNREAD = "?"
 """Stands for client data that is no known command, an AUTH payload for instance."""
 
-_TIME = re.compile(r"(?:19|20|21)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z?", re.ASCII)
 _REPLY = re.compile(r"[2-5]\d\d(?=[ -]|$)", re.ASCII)
 _COMMAND = re.compile(
     r"(?:EHLO|HELO|STARTTLS|X-ANONYMOUSTLS|AUTH|X-EXPS|MAIL|RCPT|DATA|BDAT|RSET|QUIT|NOOP|VRFY|EXPN|HELP)(?= |$)",
@@ -55,9 +54,9 @@ class Record:
 
 def read_record(text: str, fields: list[str] | None, offset: int) -> tuple[str, Record]:
     """Return session and record that `text` holds; raise ValueError with a sentence that quotes nothing of it."""
-    if fields is None:
+    if not fields:
         raise ValueError("No #Fields line came before this line, so its columns are not known.")
-    values = _cut(text)
+    values = values_of(text)
     if len(values) != len(fields):
         raise ValueError(f"The line has {len(values)} fields, and the #Fields line names {len(fields)}.")
     given = dict(zip(fields, values, strict=True))
@@ -70,7 +69,7 @@ def read_record(text: str, fields: list[str] | None, offset: int) -> tuple[str, 
         raise ValueError("The session-id is empty.")
     context = given.get("context", "")
     return given["session-id"], Record(
-        time=_time(given["date-time"]),
+        time=time_of(given["date-time"]).isoformat(),
         number=int(number),
         event=event,
         data=_data(event, given["data"], context),
@@ -82,28 +81,15 @@ def read_record(text: str, fields: list[str] | None, offset: int) -> tuple[str, 
     )
 
 
-def _cut(text: str) -> list[str]:
-    if '"' not in text:
-        return text.split(",")
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise ValueError("A quoted field is not closed, or text follows its closing quote.") from error
-
-
-def _time(text: str) -> str:
-    if not _TIME.fullmatch(text):
-        raise ValueError("The date-time is not of the form 2026-12-30T08:00:01.123Z, in the years 1900 to 2199.")
-    try:
-        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC).isoformat()
-    except ValueError as error:
-        raise ValueError("The date-time names a day or an hour that does not exist.") from error
-
-
 def _data(event: str, data: str, context: str) -> str:
-    """Return what may be kept of `data`: commands, replies, and who was authenticated; never a payload."""
+    """Return what may be kept of `data`: commands, replies, and who was authenticated."""
     if event == "*":
         return data if context.lower() == "authenticated" else ""
+    return kept_of(data)
+
+
+def kept_of(data: str) -> str:
+    """Return what may be kept of something said, by either side: known commands and replies; never a payload."""
     if _REPLY.match(data):
         return text_of(_unspoilt(data.encode()))
     command = _COMMAND.match(data)

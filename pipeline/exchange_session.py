@@ -14,7 +14,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.endpoints import OTHER, service_of
+from pipeline.answers import signer_of
+from pipeline.endpoints import OTHER, is_microsoft, service_of
 from pipeline.exchange_record import UNREAD, Record
 from pipeline.model import event_id_of
 from pipeline.replies import Reply, read_reply
@@ -25,7 +26,7 @@ MOST_WAITING = 4
 Row = dict[str, Any]
 
 _CODE = re.compile(r"([2-5]\d\d)(?:[ -]|$)")
-_BANNER = re.compile(r"220[ -](?=[\w.-]*[A-Za-z])([A-Za-z0-9._-]{1,255})(?: |$)")
+_BANNER = re.compile(r"220[ -](?=[\w.-]*[A-Za-z])([A-Za-z0-9._-]{1,255})(?:\s|$)")
 _PATH = re.compile(r"(?:FROM|TO):\s*(?:<((?:\"(?:[^\"\\]|\\.)*\"|[^\">])*)>|(\S+))", re.IGNORECASE)
 _SIZE = re.compile(r"\sSIZE=(\d{1,18})(?!\S)", re.IGNORECASE)
 _SENDING = re.compile(r"sending message with RecordId \d+ and InternetMessageId (\S.*)", re.IGNORECASE)
@@ -47,6 +48,7 @@ _STAGES = {
     "CHUNK": "data",
 }
 _LOG_IN = ("AUTH", "X-EXPS")
+_BASIC_REFUSED = {"basic_retired", "basic_disabled"}
 _PROTOCOLS = {"LOGIN": "basic", "PLAIN": "basic", "XOAUTH2": "oauth2", "OAUTHBEARER": "oauth2"}
 # Which commands an answer can belong to. After a gap in the log it tells how many commands before have lost theirs.
 _ONLY_FOR = {"334": _LOG_IN, "235": _LOG_IN, "354": ("DATA",), "221": ("QUIT",)}
@@ -79,6 +81,11 @@ class Mail:
         if not self.recipients:
             return [None]
         return [place for place in range(len(self.recipients)) if place not in self.refused]
+
+    def recipient_at(self, place: int | None) -> str | None:
+        """Return the recipient at `place`; an answer that comes in disorder may belong to no recipient of this mail."""
+        is_one = place is not None and 0 <= place < len(self.recipients)
+        return (self.recipients[place] or None) if place is not None and is_one else None
 
 
 @dataclass(slots=True)
@@ -352,10 +359,22 @@ class Session:
             "event_id": self._event_id(record, stage),
             **self._peers(),
             **_said(reply),
+            **self._told_by(reply, protocol),
+        }
+
+    def _told_by(self, reply: Reply | None, protocol: str) -> Row:
+        """Return what a reply tells where the commands before it do not: whose it is, and that it is about Basic."""
+        if reply is None or self.log == RECEIVE:
+            return {}
+        signed = service_of(signer_of(reply.text)) if self.banner is None else OTHER
+        is_basic = protocol == "unknown" and reply.reply_class in _BASIC_REFUSED
+        return {
+            **({"service": signed} if is_microsoft(signed) else {}),
+            **({"auth_protocol": "basic"} if is_basic else {}),
         }
 
     def _mail_row(self, row: Row, record: Record, mail: Mail, place: int | None) -> Row:
-        recipient = None if place is None else mail.recipients[place]
+        recipient = mail.recipient_at(place)
         return row | {
             "sender": mail.sender,
             "recipient": recipient,

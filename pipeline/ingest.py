@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import FormatError, LakeError, SourceError
-from pipeline.kinds import find
 from pipeline.lake import Lake
 from pipeline.lake.rollup import add_to_sender_days
 from pipeline.lake.tables import BOOKS
 from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pulled, event_id_of
+from pipeline.reading import read
 
 Pull = Callable[[Mapping[str, Any]], Iterable[Pulled | Notice]]
 """A source with all it needs handed in: give it a position and it yields what is new since then."""
@@ -79,9 +79,8 @@ def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], dateti
 
 
 def _read(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, now: datetime) -> None:
-    format = find("pipeline.formats", found.format)
     try:
-        parsed = format.parse(found.chunk, cursor.carry_of(found.log))
+        parsed = read(found.format, found.chunk, cursor.carry_of(found.log))
     except FormatError as error:
         notice = Notice(found.chunk.origin, error.sentence, is_gap=True, offset=found.chunk.offset)
         outcome.notices.append(notice)
@@ -157,11 +156,14 @@ def _json(value: object) -> str:
 def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: Parsed, now: datetime) -> None:
     with lake.writing():
         kept = {
-            table: _keep_rows(lake, table, rows, outcome.source, found, now) for table, rows in parsed.tables.items()
+            table: keep_rows(lake, table, rows, outcome.source, found, now) for table, rows in parsed.tables.items()
         }
-        lake.insert_new("quarantine", _quarantined(parsed, outcome.source, found, now))
-        lake.insert("reads", [_read_entry(outcome.source, found, parsed, kept, now)])
+        quarantined = lake.insert_new("quarantine", quarantined_of(parsed, outcome.source, found, now)).num_rows
+        for notice in _gaps(found, parsed):
+            _add_gap(lake, outcome.source, notice, now)
+        lake.insert("reads", [_read_entry(outcome.source, found, parsed, kept, quarantined, now)])
         cursor.move(lake, found, parsed.carry, now)
+    outcome.notices += _gaps(found, parsed)
     outcome.chunks += 1
     outcome.lines += parsed.lines
     outcome.rejects += len(parsed.rejects)
@@ -172,7 +174,12 @@ def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: 
         outcome.notices.append(Notice(found.chunk.origin, _about_rejects(parsed), is_failure=False))
 
 
-def _keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled, now: datetime) -> int:
+def _gaps(found: Pulled, parsed: Parsed) -> list[Notice]:
+    return [Notice(found.chunk.origin, gap.cause, is_gap=True, offset=gap.offset) for gap in parsed.gaps]
+
+
+def keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled, now: datetime) -> int:
+    """Append those of `rows` that `table` does not have yet, and their daily sums; return how many."""
     fresh = lake.insert_new(table, stamped(rows, source, found, now), TIME_OF[table])
     add_to_sender_days(lake, table, fresh)
     return int(fresh.num_rows)
@@ -186,11 +193,13 @@ def stamped(rows: pa.Table, source: str, found: Pulled, now: datetime) -> pa.Tab
         ("origin", found.chunk.origin, pa.string()),
         ("ingested_at", now, TIME),
     ):
-        rows = rows.append_column(pa.field(name, kind), pa.array([value] * rows.num_rows, kind))
+        if name not in rows.column_names:  # a log names the program of each row itself
+            rows = rows.append_column(pa.field(name, kind), pa.array([value] * rows.num_rows, kind))
     return rows
 
 
-def _quarantined(parsed: Parsed, source: str, found: Pulled, now: datetime) -> pa.Table:
+def quarantined_of(parsed: Parsed, source: str, found: Pulled, now: datetime) -> pa.Table:
+    """Return the rejects of `parsed` as rows of the quarantine."""
     rows = [
         {
             "quarantined_at": now,
@@ -208,7 +217,9 @@ def _quarantined(parsed: Parsed, source: str, found: Pulled, now: datetime) -> p
     return pa.Table.from_pylist(rows, schema=BOOKS["quarantine"])
 
 
-def _read_entry(source: str, found: Pulled, parsed: Parsed, kept: Mapping[str, int], now: datetime) -> dict[str, Any]:
+def _read_entry(
+    source: str, found: Pulled, parsed: Parsed, kept: Mapping[str, int], quarantined: int, now: datetime
+) -> dict[str, Any]:
     chunk = found.chunk
     return {
         "read_at": now,
@@ -222,6 +233,7 @@ def _read_entry(source: str, found: Pulled, parsed: Parsed, kept: Mapping[str, i
         "left": parsed.left,
         "rows": sum(kept.values()),
         "rejects": len(parsed.rejects),
+        "quarantined": quarantined,
         "complete_until": chunk.as_of,
     }
 

@@ -107,6 +107,13 @@ class KnownFiles:
         found = [each for each in self.known.values() if starts.get(each.head_bytes) == each.start]
         return sorted(found, key=lambda each: (-each.offset, each.key))
 
+    def replaced(self, seen: Known) -> Known | None:
+        """Return the log that the path of `seen` held before, if it is known under no other path."""
+        held = [each for each in self.known.values() if each.path == seen.path and each.head_bytes]
+        before = [each for each in held if each.identity != seen.identity]
+        latest = max(before, key=lambda each: each.mtime_ns, default=None)
+        return None if latest is None or self._is_elsewhere(latest) else latest
+
     def has(self, identity: str) -> bool:
         """Return whether a file of this identity is known, under any path."""
         return any(each.identity == identity for each in self.known.values())

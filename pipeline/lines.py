@@ -1,9 +1,11 @@
-"""Cut the body of a chunk into lines and keep count of where each one stands in its file."""
+"""Cut the body of a chunk into lines, keep count of where each one stands in its file, and read bytes as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from pipeline.model import Chunk, Reject
 
@@ -19,6 +21,25 @@ class RawLine:
     raw: bytes
     offset: int
     is_ended: bool
+
+
+class Line(NamedTuple):
+    """
+    One line of a log taken apart by its carrier: `tag` is the program as the header names it, b"" where none is named.
+
+    `time` is UTC, None where no line has told it yet; one that `is_bare` has no header of its own and may go on with
+    what the line before it began. `raw` is what makes the line itself: its bytes as they stand in the file.
+    """
+
+    time: datetime | None
+    host: str | None
+    tag: bytes
+    pid: bytes
+    message: bytes
+    raw: bytes
+    offset: int
+    is_ended: bool = True
+    is_bare: bool = False
 
 
 def lines_of(body: Chunk) -> Iterator[RawLine]:
@@ -39,3 +60,11 @@ def too_long(line: RawLine) -> Reject | None:
     if len(line.raw) <= LONGEST:
         return None
     return Reject(line.raw[:KEPT_OF_LONG], line.offset, f"The line is longer than {LONGEST} bytes, which no record is.")
+
+
+def text_of(raw: bytes) -> str:
+    """Return `raw` as text: UTF-8, or else Windows-1252, which is what other programs write; each byte has a sign."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")

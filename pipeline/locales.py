@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 
+_MOST_DIGITS = 10
 _COUNT = re.compile(r"[0-9]{1,10}|[0-9]{1,3}(?P<mark>[.,'’ \u00a0\u2009\u202f])[0-9]{3}(?:(?P=mark)[0-9]{3}){0,2}")
 _ZERO_FRACTION = re.compile(r"[.,]0{1,2}\Z")
 _DATE = re.compile(
@@ -22,6 +23,12 @@ _DATE = re.compile(
     r" ?(?P<half>[AP]\.? ?M\.?)? ?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
+_ZONE = re.compile(
+    r"\(\s*+(?:UTC|GMT)\s*+(?:(?P<sign>[+\-\u2212\u2013])\s*+(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?)?+\s*+\)",
+    re.ASCII | re.IGNORECASE,
+)
+
+_NO_MARKS = {0x200E: None, 0x200F: None}
 
 
 class DayOrder(StrEnum):
@@ -33,6 +40,8 @@ class DayOrder(StrEnum):
 
 def count_of(text: str) -> int | None:
     """Return a count written in any locale (1234, 1,234, 1.234, 1 234), or None; three digits are never a fraction."""
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        return int(text)  # as most are written
     number = _ZERO_FRACTION.sub("", text.strip())
     return int(re.sub(r"[^0-9]", "", number)) if _COUNT.fullmatch(number) else None
 
@@ -45,6 +54,23 @@ def share_of(text: str) -> float | None:
     return float(bare.replace(",", ".")) if re.fullmatch(r"[0-9]{1,10}(?:[.,][0-9]{1,15})?", bare) else None
 
 
+def zone_of(header: str) -> timezone | None:
+    """Return the zone that the header of a column names in brackets, as in "Date (UTC+01:00)", or None."""
+    match = _ZONE.search(header)
+    if match is None:
+        return None
+    shift = timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
+    if shift >= timedelta(hours=24):
+        return None
+    return timezone(shift if match["sign"] == "+" else -shift) if shift else UTC
+
+
+def without_zone(header: str) -> str:
+    """Return `header` without the zone in brackets, and without what is behind it."""
+    match = _ZONE.search(header)
+    return header[: match.start()] if match else header
+
+
 def day_order_of(texts: Iterable[str], as_of: datetime) -> DayOrder:
     """
     Return the order of day and month in which a file writes its dates, decided once from all of them.
@@ -53,35 +79,40 @@ def day_order_of(texts: Iterable[str], as_of: datetime) -> DayOrder:
     left, the reading with fewer dates after `as_of` is taken; then AM or PM means m/d/y, and without it the reading
     in which all dates lie closer together. What is still ambiguous is read as m/d/y.
     """
-    found = [match for match in map(_match, texts) if match and match["one"]]
-    pairs = {(int(match["one"]), int(match["two"]), int(match["last"])) for match in found}
+    pairs: set[tuple[int, int, int]] = set()
+    found = dotted = halves = 0
+    for text in texts:
+        match = _match(text)
+        if match and match["one"]:
+            pairs.add((int(match["one"]), int(match["two"]), int(match["last"])))
+            found += 1
+            dotted += match["sign"] == "."
+            halves += match["half"] is not None
     day_first = sum(one > 12 for one, _two, _year in pairs)
     month_first = sum(two > 12 for _one, two, _year in pairs)
     if day_first != month_first:
         return DayOrder.DAY_FIRST if day_first > month_first else DayOrder.MONTH_FIRST
-    if 2 * sum(match["sign"] == "." for match in found) > len(found):
+    if 2 * dotted > found:
         return DayOrder.DAY_FIRST
     readings = {order: _read_all(pairs, order) for order in DayOrder}
-    spans = {order: _span(days) for order, days in readings.items()}
-    if any(match["half"] for match in found):
-        spans = dict.fromkeys(DayOrder, 0)
+    spans = dict.fromkeys(DayOrder, 0) if halves else {order: _span(days) for order, days in readings.items()}
     return min(DayOrder, key=lambda order: (_after(readings[order], as_of), spans[order]))
 
 
-def moment_of(text: str, order: DayOrder) -> datetime | None:
-    """Return the UTC time that `text` writes, midnight where it names a day only, or None; without a zone it is UTC."""
+def moment_of(text: str, order: DayOrder, zone: tzinfo = UTC) -> datetime | None:
+    """Return the UTC time that `text` writes, midnight where it names a day only, or None; `zone` is for no zone."""
     match = _match(text)
     if match is None:
         return None
     try:
-        return datetime(*_day(match, order), *_time(match), tzinfo=_zone(match["zone"])).astimezone(UTC)
+        return datetime(*_day(match, order), *_time(match), tzinfo=_zone(match["zone"], zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def _match(text: str) -> re.Match[str] | None:
     # Browsers write direction marks, and newer locale data a narrow no-break space before PM.
-    return _DATE.fullmatch(" ".join(text.replace("\u200e", "").replace("\u200f", "").split()))
+    return _DATE.fullmatch(" ".join((text if text.isascii() else text.translate(_NO_MARKS)).split()))
 
 
 def _day(match: re.Match[str], order: DayOrder) -> tuple[int, int, int]:
@@ -101,8 +132,10 @@ def _time(match: re.Match[str]) -> tuple[int, int, int, int]:
     return hour, int(match["minute"] or 0), int(match["second"] or 0), int(fraction)
 
 
-def _zone(text: str | None) -> timezone:
-    if text is None or text[0] not in "+-":
+def _zone(text: str | None, usual: tzinfo) -> tzinfo:
+    if text is None:
+        return usual
+    if text[0] not in "+-":
         return UTC
     shift = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
     return timezone(shift if text[0] == "+" else -shift)

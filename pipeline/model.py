@@ -44,7 +44,8 @@ class Chunk:
 
     `offset` counts decompressed bytes from the start of the file. `identity` names the file by its content, so that
     it survives rotation. `as_of` is when the file was last written: no record in it is newer, which gives year-less
-    times their year. `zone` is for times that name none. Only the last chunk of a finished file may end in mid-line.
+    times their year. `zone` is for times that name none, and `host` for logs that do not say whose they are. Only the
+    last chunk of a finished file may end in mid-line.
     `is_last` says that nothing of this log will follow, so what is half read is read as far as it goes.
     """
 
@@ -55,6 +56,7 @@ class Chunk:
     as_of: datetime = datetime(9999, 1, 1, tzinfo=UTC)
     zone: tzinfo = UTC
     is_last: bool = False
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,20 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that ought to be in a file and is not, as a sentence with the mend: an export that was cut, for one."""
+
+    offset: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """
     What one chunk held: rows by table (each with the schema in SCHEMAS), rejects, and the sessions still open.
 
-    `lines` counts the records looked at and `left` those skipped on purpose.
+    `lines` counts the records looked at and `left` those skipped on purpose. Where several programs write into one log,
+    a table has a column `format` besides, which names the program of each row.
     """
 
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
@@ -110,6 +121,7 @@ class Parsed:
     carry: Carry = field(default_factory=dict)
     lines: int = 0
     left: int = 0
+    gaps: tuple[Gap, ...] = ()
 
 
 def event_id_of(*parts: object) -> str:
@@ -166,6 +178,8 @@ DELIVERIES = pa.schema(
         ("session_id", pa.string()),
         ("message_id", pa.string()),
         ("size_bytes", pa.int64()),
+        ("queued_at", TIME),  # when the relay took it, where a queue listing or a bounce tells
+        ("expires_at", TIME),  # when the relay will give it up, where that is told
         ("origin_offset", pa.int64()),  # where in the file the row was read, in decompressed bytes
         ("event_id", pa.string()),
     ]
@@ -200,7 +214,14 @@ SIGNINS = pa.schema(
         ("service", pa.string()),  # exchange_online, or own_relay for log-ins at one's own relay
         ("outcome", pa.string()),  # accepted · rejected · unknown
         ("error_code", pa.string()),
+        ("error_text", pa.string()),  # why it was rejected, in the server's words
         ("app_name", pa.string()),
+        ("resource_name", pa.string()),  # what was logged in to, "Office 365 Exchange Online"
+        ("is_interactive", pa.bool_()),
+        ("conditional_access", pa.string()),  # success · failure · notApplied, as reported
+        ("request_id", pa.string()),  # id of the sign-in, where it has one
+        ("log_host", pa.string()),  # whose log it is, for log-ins at one's own relay
+        ("client_name", pa.string()),  # host name or HELO of the client
         ("origin_offset", pa.int64()),
         ("event_id", pa.string()),
     ]
@@ -222,7 +243,28 @@ USAGE = pa.schema(
     ]
 )
 
-SCHEMAS: Mapping[str, pa.Schema] = {"deliveries": DELIVERIES, "traces": TRACES, "signins": SIGNINS, "usage": USAGE}
+EXPOSURE = pa.schema(
+    [
+        ("seen_at", TIME),  # when the export was written
+        ("scope", pa.string()),  # mailbox · policy · tenant
+        ("name", pa.string()),  # address of the mailbox in lower case, name of the policy or of the organisation
+        ("user", pa.string()),  # user principal name of the mailbox, lower case
+        ("mailbox_type", pa.string()),  # UserMailbox, SharedMailbox …, as exported
+        ("smtp_auth_disabled", pa.bool_()),  # SmtpClientAuthenticationDisabled; NULL of a mailbox inherits the tenant's
+        ("basic_smtp_allowed", pa.bool_()),  # AllowBasicAuthSmtp of a policy
+        ("policy", pa.string()),  # authentication policy of the mailbox, or the tenant's default; NULL is none
+        ("origin_offset", pa.int64()),
+        ("event_id", pa.string()),
+    ]
+)
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "deliveries": DELIVERIES,
+    "traces": TRACES,
+    "signins": SIGNINS,
+    "usage": USAGE,
+    "exposure": EXPOSURE,
+}
 """The evidence: what formats yield, and what `lake hash` covers."""
 
 TIME_OF: Mapping[str, str] = {
@@ -230,5 +272,6 @@ TIME_OF: Mapping[str, str] = {
     "traces": "received_at",
     "signins": "event_time",
     "usage": "day",
+    "exposure": "seen_at",
 }
 """The column of each table of evidence that says when it happened."""

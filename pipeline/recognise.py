@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 
 from pipeline.errors import NOWHERE, Place
-from pipeline.kinds import find, known
+from pipeline.kinds import find, find_in, known
 
 FORMATS = "pipeline.formats"
+PROGRAMS = "pipeline.programs"
+LOG = "log"
+"""The format of lines that programs wrote; it is asked last, because others are more exact."""
 HEAD_BYTES = 1 << 18
 """How much of a file is looked at: a mail log may begin with pages of another daemon's lines."""
 
@@ -27,10 +31,16 @@ Recognise = Callable[[bytes], Kind | None]
 
 def recognise(head: bytes) -> Kind | None:
     """Return the first format, by name, that knows `head`, or None."""
-    for name in known(FORMATS):
+    for name in sorted(known(FORMATS), key=lambda name: (name == LOG, name)):
         if find(FORMATS, name).looks_like(head):
             return kind_of(name)
     return None
+
+
+@cache
+def programs() -> frozenset[str]:
+    """Return the names of the programs whose lines are known; each may stand where a format is named."""
+    return frozenset(known(PROGRAMS))
 
 
 def always(name: str, place: Place = NOWHERE) -> Recognise:
@@ -40,6 +50,8 @@ def always(name: str, place: Place = NOWHERE) -> Recognise:
 
 
 def kind_of(name: str, place: Place = NOWHERE) -> Kind:
-    """Return the format `name`; raise SettingsError when there is none."""
-    module: ModuleType = find(FORMATS, name, place)
+    """Return the format or program `name`; raise SettingsError when there is none."""
+    if name in programs():
+        return Kind(name, is_whole=False)
+    module: ModuleType = find_in((FORMATS, PROGRAMS), name, place)
     return Kind(name, bool(module.WHOLE))

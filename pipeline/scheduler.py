@@ -52,6 +52,13 @@ def scheduler_of(service: Service, say: Say) -> BackgroundScheduler:
         start + timedelta(seconds=2),
         partial(_alert, service, say),
     )
+    _add(
+        scheduler,
+        "maintenance",
+        service.settings.lake.maintain_every,
+        start + timedelta(minutes=1),
+        partial(_maintain, service, say),
+    )
     scheduler.add_listener(
         lambda event: say(_words(event)), EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
     )
@@ -115,6 +122,12 @@ def _alert(service: Service, say: Say) -> None:
         )
     for failure in failures:
         say(failure)
+
+
+def _maintain(service: Service, say: Say) -> None:
+    with service.lake() as lake:
+        for sentence in service.maintain(lake).sentences:
+            say(f"maintenance: {sentence}")
 
 
 def _words(event: JobExecutionEvent) -> str:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -24,7 +24,10 @@ from pipeline.errors import AuthsunsetError, SettingsError
 from pipeline.ingest import Outcome as IngestOutcome
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
+from pipeline.lake.maintain import Maintained, maintain, maintained_at
+from pipeline.replay import Replayed, replay
 from pipeline.settings import Part, Settings
+from pipeline.zones import zone_of
 from queries.detect import Outcome as DetectOutcome
 from queries.detect import detect
 from queries.detection import Detection, detection, detections
@@ -101,6 +104,27 @@ class Service:
         outcome.intended = intended
         return outcome, outcome.errors
 
+    def maintain(self, lake: Lake) -> Maintained:
+        """Bring the lake into shape, and let go what the settings no longer keep."""
+        settings = self.settings.lake
+        return maintain(lake, self.now(), settings.keep, settings.keep_snapshots)
+
+    def maintain_when_due(self, lake: Lake) -> list[str]:
+        """Maintain the lake when `maintain_every` is over since the last time; return what failed."""
+        last = maintained_at(lake)
+        if last is not None and self.now() - last < self.settings.lake.maintain_every:
+            return []
+        try:
+            self.maintain(lake)
+        except AuthsunsetError as error:
+            return [f"maintenance: {error}"]
+        return []
+
+    def replay(self, lake: Lake) -> Replayed:
+        """Read what is in quarantine again, each record in the zone of its source."""
+        zones = {name: zone_of(getattr(part.settings, "zone", "local")) for name, part in self.settings.sources.items()}
+        return replay(lake, self.now(), lambda source: zones.get(source, UTC))
+
     def cycle(self, lake: Lake) -> Cycle:
         """Run each stage once."""
         done = Cycle()
@@ -110,6 +134,7 @@ class Service:
         done.failures += failures
         done.alerted, failures = self.alert(lake)
         done.failures += failures
+        done.failures += self.maintain_when_due(lake)
         return done
 
     def detections(self) -> list[Detection]:

@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from pipeline.errors import Place, SettingsError
 from pipeline.kinds import find
+from pipeline.lake.tables import TIME_KEPT
 from pipeline.spans import span_of
 
 WHERE = (Path("authsunset.toml"), Path("/etc/authsunset/authsunset.toml"))
@@ -40,12 +41,31 @@ Span = Annotated[timedelta, BeforeValidator(_span)]
 """A span of time, written like '15m'."""
 
 
+def _kept(value: object) -> str:
+    if value in TIME_KEPT:
+        return str(value)
+    raise ValueError(f"no table {str(value)!r} of which old rows may go{_hint(str(value), tuple(TIME_KEPT))}")
+
+
+Kept = Annotated[str, BeforeValidator(_kept)]
+"""A table whose rows may have an end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LakeSettings:
-    """[lake]: the folder that holds catalog and data, and how long to wait for another writer."""
+    """
+    [lake]: the folder that holds catalog and data, how long to wait for another writer, and how it is looked after.
+
+    `keep` says how long rows of a table are kept, such as { deliveries = "400d" }; a table that it does not name is
+    kept for ever. `maintain_every` is how often files are merged and old rows and snapshots go, `keep_snapshots` how
+    long a reader may still look at what has been replaced.
+    """
 
     folder: Path = Path("lake")
     lock_deadline: Span = timedelta(minutes=1)
+    keep: dict[Kept, Span] = field(default_factory=dict)
+    keep_snapshots: Span = timedelta(hours=6)
+    maintain_every: Span = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

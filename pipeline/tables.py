@@ -16,10 +16,13 @@ import codecs
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from pipeline.errors import FormatError, Place
+from pipeline.locales import without_zone
 from pipeline.model import Chunk, Reject
 
 MOST_LINES = 300
@@ -33,49 +36,85 @@ _DELIMITERS = ",;\t"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _BEFORE_HEADER = re.compile(r"\s*\Z|#TYPE\b|sep=", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_WORD = re.compile(r"[\W_]+")
+_MOST_SHARED = 1 << 12
+_NO_COLUMNS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: its known columns by our name for them, stripped; or, in `trouble`, why it has none."""
+    """One record: the fields of its known columns, stripped; or, in `trouble`, why it has none."""
 
     offset: int
     size: int
-    values: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    places: Mapping[str, int] = field(default_factory=lambda: _NO_COLUMNS)
     trouble: str | None = None
 
     def __getitem__(self, column: str) -> str:
-        return self.values.get(column, "")
+        place = self.places.get(column)
+        return "" if place is None else self.fields[place]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The fields by our name for their column."""
+        return dict(zip(self.places, self.fields, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A whole file as read: the header as written, our names of its known columns, and how many headers returned."""
+    """
+    A whole file as read: the header as written, our names of its known columns, and how many headers returned.
+
+    `headings` has the number of records before each header that returned, and `words` what the file calls each column.
+    """
 
     header: tuple[str, ...]
     columns: frozenset[str]
     records: tuple[Record, ...]
     repeated: int
+    headings: tuple[int, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int:
+        """How many records stand between two headers at most: the size of the largest of the exports in the file."""
+        ends = (*self.headings, len(self.records))
+        return max(end - start for start, end in zip((0, *ends), ends, strict=False))
 
 
 def read(body: Chunk, names: Mapping[str, str]) -> Export:
-    """Return the table in `body`; `names` maps folded header words to our columns, and other columns are dropped."""
+    """
+    Return the table in `body`; `names` maps folded header words to our columns, and other columns are dropped.
+
+    Of a header such as "Date (UTC+01:00)" the words without the zone count too.
+    """
     lines, header, delimiter = _start(body.body)
     columns = _columns_of(header, names)
+    record_of = _records(header, columns)
+    folded = tuple(map(fold, header))
     records: list[Record] = []
-    repeated = 0
+    headings: list[int] = []
     for split in _split(lines, delimiter):
-        if split.fields and _is_heading(split.fields, header):
-            repeated += 1
+        if split.fields and _is_heading(split.fields, folded):
+            headings.append(len(records))
         else:
-            records.append(_record(split, header, columns))
-    return Export(tuple(header), frozenset(columns), tuple(records), repeated)
+            records.append(record_of(split))
+    words = {name: header[place] for name, place in columns.items()}
+    return Export(tuple(header), frozenset(columns), tuple(records), len(headings), tuple(headings), words)
 
 
 def columns_in(head: bytes, names: Mapping[str, str]) -> frozenset[str]:
     """Return which of our columns the header in `head` has; `head` may be cut anywhere behind the header."""
     _lines, header, _delimiter = _start(head[:_HEAD_BYTES])
     return frozenset(_columns_of(header, names))
+
+
+def lines_in(body: bytes) -> Iterator[tuple[str, int]]:
+    """Yield each line of a text in any encoding, with its end, and its offset in bytes."""
+    lines = _Lines(body)
+    while line := lines.take():
+        yield _SURROGATE.sub("\ufffd", line.text), line.offset
 
 
 def without(export: Export, needed: Mapping[str, str], body: Chunk, advice: str) -> FormatError | None:
@@ -93,9 +132,10 @@ def reject_of(record: Record, body: Chunk, reason: str) -> Reject:
     return Reject(body.body[record.offset : record.offset + record.size], body.offset + record.offset, reason)
 
 
+@lru_cache(maxsize=1 << 10)
 def fold(word: str) -> str:
     """Return a header word without case, spaces, quotes, underscores, NULs, marks and brackets."""
-    return re.sub(r"[\W_]+", "", word.casefold())
+    return _NO_WORD.sub("", word.casefold())
 
 
 def shown(text: str) -> str:
@@ -103,14 +143,12 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     text: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Split:
+class _Split(NamedTuple):
     """One record taken apart: its fields, or why it has none, and where it stands."""
 
     fields: list[str]
@@ -125,8 +163,9 @@ class _Lines:
     def __init__(self, body: bytes) -> None:
         bom, self._encoding = _encoding_of(body)
         # Lossless both ways, so that a record's text has the length that its bytes have.
-        self._errors = "surrogatepass" if self._encoding.startswith("utf-16") else "surrogateescape"
-        end = len(body) - (len(body) - bom) % 2 if self._errors == "surrogatepass" else len(body)
+        self._unit = 2 if self._encoding.startswith("utf-16") else 1
+        self._errors = "surrogatepass" if self._unit == 2 else "surrogateescape"
+        end = len(body) - (len(body) - bom) % self._unit
         self._lines = (match[0] for match in _LINE.finditer(body[bom:end].decode(self._encoding, self._errors)))
         self._offset = bom
         self._waiting: deque[_Line] = deque()
@@ -145,7 +184,7 @@ class _Lines:
         self._waiting.extendleft(reversed(lines))
 
     def size(self, text: str) -> int:
-        return len(text.encode(self._encoding, self._errors))
+        return len(text) * self._unit if text.isascii() else len(text.encode(self._encoding, self._errors))
 
 
 def _encoding_of(body: bytes) -> tuple[int, str]:
@@ -158,12 +197,16 @@ def _encoding_of(body: bytes) -> tuple[int, str]:
         return 0, "utf-16-le"
     if even.count(0) > len(even) / 2 > 2 * odd.count(0):
         return 0, "utf-16-be"
+    return 0, "utf-8" if body.isascii() or _is_utf8(body) else "cp1252"
+
+
+def _is_utf8(body: bytes) -> bool:
     try:
         # Not final: a head, or a file cut off in mid-character, is still UTF-8.
         codecs.getincrementaldecoder("utf-8")().decode(body, final=False)
     except UnicodeDecodeError:
-        return 0, "cp1252"
-    return 0, "utf-8"
+        return False
+    return True
 
 
 def _start(body: bytes) -> tuple[_Lines, list[str], str]:
@@ -188,59 +231,74 @@ def _words(text: str, delimiter: str) -> list[str]:
 def _columns_of(header: list[str], names: Mapping[str, str]) -> dict[str, int]:
     columns: dict[str, int] = {}
     for place, word in enumerate(header):
-        name = names.get(fold(word))
+        name = names.get(fold(word)) or names.get(fold(without_zone(word)))
         if name:
             columns.setdefault(name, place)
     return columns
 
 
-def _is_heading(fields: list[str], header: list[str]) -> bool:
+def _is_heading(fields: list[str], folded: tuple[str, ...]) -> bool:
     """Return whether a record is the header once more, or the `#TYPE` line before it, which has one field only."""
-    if len(fields) == 1 < len(header):
+    if len(fields) == 1 < len(folded):
         return fields[0].lstrip("\ufeff").startswith("#TYPE ")
-    if len(fields) != len(header) or fold(fields[0]) != fold(header[0]):
-        return False
-    return list(map(fold, fields)) == list(map(fold, header))
+    return len(fields) == len(folded) and fold(fields[0]) == folded[0] and tuple(map(fold, fields)) == folded
 
 
-def _record(split: _Split, header: list[str], columns: Mapping[str, int]) -> Record:
-    trouble = split.trouble
-    if trouble is None and len(split.fields) != len(header):
-        trouble = f"the record has {len(split.fields)} fields where its header has {len(header)}"
-    if trouble:
-        return Record(split.offset, split.size, trouble=trouble)
-    return Record(split.offset, split.size, {name: _clean(split.fields[place]) for name, place in columns.items()})
+def _records(header: list[str], columns: Mapping[str, int]) -> Callable[[_Split], Record]:
+    """Return what makes a record of each split; values that return, such as a status, are kept once."""
+    taken = tuple(columns.values())
+    places = {name: place for place, name in enumerate(columns)}
+    shared: dict[str, str] = {}
+    width = len(header)
+
+    def record_of(split: _Split) -> Record:
+        fields, trouble, offset, size = split
+        if trouble is None and len(fields) != width:
+            trouble = f"the record has {len(fields)} fields where its header has {width}"
+        if trouble:
+            return Record(offset, size, trouble=trouble)
+        raw = [fields[place] for place in taken]
+        values = tuple([shared.get(text) or (text.strip() if text.isascii() else _clean(text)) for text in raw])
+        if len(shared) < _MOST_SHARED:
+            shared.update(zip(raw, values, strict=True))
+        return Record(offset, size, values, places)
+
+    return record_of
 
 
 def _split(lines: _Lines, delimiter: str) -> Iterator[_Split]:
     """Yield each record that is not blank."""
-    while first := lines.take():
-        if not first.text.strip():
-            continue
-        taken = [first]
-        fields, trouble = _fields(lines, taken, delimiter)
-        if trouble:
+    taken: list[_Line] = []
+    fields_of = _reader(lines, taken, delimiter)
+    while True:
+        taken.clear()
+        fields: list[str] = []
+        trouble = None
+        try:
+            fields = next(fields_of)
+        except StopIteration:
+            return
+        except csv.Error:
+            longest = csv.field_size_limit()
+            trouble = f"the quotes of the record do not pair up, or a field is longer than {longest:,} characters"
             lines.put_back(taken[1:])
-            taken = taken[:1]
-        text = "".join(line.text for line in taken).rstrip("\r\n")
-        yield _Split(fields, trouble, first.offset, lines.size(text))
+            del taken[1:]
+            fields_of = _reader(lines, taken, delimiter)
+        text = taken[0].text if len(taken) == 1 else "".join(line.text for line in taken)
+        yield _Split(fields, trouble, taken[0].offset, lines.size(text.rstrip("\r\n")))
 
 
-def _fields(lines: _Lines, taken: list[_Line], delimiter: str) -> tuple[list[str], str | None]:
-    """Return the fields of the record that begins with the line in `taken`, to which lines it goes on in are added."""
+def _reader(lines: _Lines, taken: list[_Line], delimiter: str) -> Iterator[list[str]]:
+    """Return the fields of record after record; the lines of the one at hand stand in `taken`."""
 
     def texts() -> Iterator[str]:
-        yield taken[0].text
         while len(taken) < MOST_LINES and (line := lines.take()):
-            taken.append(line)
-            yield line.text
+            if taken or not line.text.isspace():
+                taken.append(line)
+                yield line.text
 
-    try:
-        # Strict, or text behind a closing quote and a quote left open would pass as a longer field.
-        return next(csv.reader(texts(), delimiter=delimiter, strict=True)), None
-    except csv.Error:
-        longest = csv.field_size_limit()
-        return [], f"the quotes of the record do not pair up, or a field is longer than {longest:,} characters"
+    # Strict, or text behind a closing quote and a quote left open would pass as a longer field.
+    return csv.reader(texts(), delimiter=delimiter, strict=True)
 
 
 def _clean(value: str) -> str:

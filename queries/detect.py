@@ -59,8 +59,8 @@ def detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bo
 
 def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bool) -> Outcome:
     outcome = Outcome(detection.id)
-    cursor = _cursor(lake, detection)
     newest = lake.snapshot()
+    cursor = _cursor(lake, detection, newest)
     touched = _touched(lake, detection, cursor, newest)
     if not touched and cursor is not None:
         return outcome
@@ -153,9 +153,14 @@ def _endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dic
     return {row["fingerprint"]: Ending(row["over_at"], row["because"]) for row in found}
 
 
-def _cursor(lake: Lake, detection: Detection) -> int | None:
+def _cursor(lake: Lake, detection: Detection, newest: int) -> int | None:
+    """Return the snapshot that `detection` has seen; None where it must look at everything, new or forgotten."""
     state = lake.one("SELECT state FROM cursors WHERE name = ?", [f"detection {detection.id}"])
-    return int(json.loads(state)["snapshot"]) if state else None
+    cursor = int(json.loads(state)["snapshot"]) if state else None
+    if cursor is None or cursor >= newest:
+        return cursor
+    oldest = lake.one("SELECT min(snapshot_id) FROM ducklake_snapshots('lake')")
+    return cursor if oldest is not None and oldest <= cursor + 1 else None
 
 
 def _move_cursor(lake: Lake, detection: Detection, snapshot: int, now: datetime) -> None:

@@ -41,7 +41,12 @@ def test_each_source_detection_and_the_delivery_is_a_job_that_is_never_skipped(t
     jobs = {job.id: job for job in scheduler.get_jobs()}
     scheduler.shutdown(wait=False)
 
-    assert set(jobs) == {"source relay", "delivery", *(f"detection {each.id}" for each in service.detections())}
+    assert set(jobs) == {
+        "source relay",
+        "delivery",
+        "maintenance",
+        *(f"detection {each.id}" for each in service.detections()),
+    }
     for job in jobs.values():
         assert (job.coalesce, job.max_instances, job.misfire_grace_time) == (True, 1, None)
     assert scheduler.timezone == UTC

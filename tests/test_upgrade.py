@@ -8,6 +8,7 @@ import tarfile
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ LAKES = sorted(Path(__file__).parent.joinpath("fixtures").glob("lake-*.tar.gz"))
 
 
 @pytest.fixture(params=LAKES, ids=lambda path: path.name.removesuffix(".tar.gz"))
-def left(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, object]]:
+def left(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """Return the settings of a folder with an old lake in it, and what that lake holds."""
     archive: Path = request.param
     with tarfile.open(archive) as packed:
@@ -31,15 +32,17 @@ def left(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str
     return settings_in(tmp_path), holds
 
 
-def test_it_opens_in_another_folder_with_the_same_evidence(left: tuple[Path, dict[str, object]]) -> None:
+def test_it_opens_in_another_folder_with_the_same_evidence(left: tuple[Path, dict[str, Any]]) -> None:
     settings, holds = left
 
-    with Service(load(settings)).lake(read_only=True) as lake:
+    with Service(load(settings)).lake() as lake:
         assert hash_of(lake)["evidence"] == holds["hash"]
-        assert counts(lake) == holds["counts"]
+        assert {table: rows for table, rows in counts(lake).items() if rows} == {
+            table: rows for table, rows in holds["counts"].items() if rows
+        }
 
 
-def test_reading_the_same_log_again_adds_nothing_and_says_nothing(left: tuple[Path, dict[str, object]]) -> None:
+def test_reading_the_same_log_again_adds_nothing_and_says_nothing(left: tuple[Path, dict[str, Any]]) -> None:
     settings, holds = left
     shutil.copy(SAMPLE_DATA / "relay01" / "mail.iso.log", settings.parent / "logs" / "mail.log")
     service = Service(load(settings), now=lambda: LOGS_END + timedelta(hours=1))
@@ -52,7 +55,7 @@ def test_reading_the_same_log_again_adds_nothing_and_says_nothing(left: tuple[Pa
         assert hash_of(lake)["evidence"] == holds["hash"]
 
 
-def test_it_goes_on_from_where_it_was(left: tuple[Path, dict[str, object]]) -> None:
+def test_it_goes_on_from_where_it_was(left: tuple[Path, dict[str, Any]]) -> None:
     settings, _ = left
     log = settings.parent / "logs" / "mail.log"
     shutil.copy(SAMPLE_DATA / "relay01" / "mail.iso.log", log)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.remedy.evidence import Case, case_of, evidence_of, words_of
+from alerts.remedy.rescue import queue_of
 from alerts.remedy.ways import Rule, Way, additions, rules, ways
 from queries.facts import SenderFacts
 
@@ -42,7 +43,7 @@ def choose(facts: SenderFacts) -> Advice:
         title=way.title,
         because=(rule.because, *evidence_of(facts), *_added(case, way)),
         not_others=tuple((other.id, why_not(other, case).format(**words)) for other in ways().values() if other != way),
-        rescue=facts.rescuable > 0 and case.through == "postfix",
+        rescue=queue_of(facts) is not None,
         device_class=case.device,
     )
 

@@ -39,7 +39,25 @@ LARGEST_BYTES = 10_000_000  # one message at HVE and ACS
 NEW_ACS_RESOURCE_A_DAY = 24 * 100
 ONE_MAILBOX_A_DAY = 10_000
 
-_OWN_LOGS = frozenset({"msmtp"})  # written by the sending machine itself, which is no relay
+# Written by the sending machine itself, which is no relay.
+_OWN_LOGS = frozenset(
+    {
+        "msmtp",
+        "ssmtp",
+        "dma",
+        "nullmailer",
+        "smtplib",
+        "nodemailer",
+        "dotnet",
+        "mailkit",
+        "javamail",
+        "phpmailer",
+        "swaks",
+    }
+)
+_HOSTLESS = frozenset({"exim", "hmailserver", "iis_smtp", "exchange_tracking"})
+"""Relays whose logs do not say whose they are."""
+
 _SHOWN_RELAYS = 3
 _REPLIES: Mapping[str, str] = {
     "": "before",
@@ -127,7 +145,9 @@ def relays_text(facts: SenderFacts) -> str:
 
 
 def _through(facts: SenderFacts) -> str:
-    if not facts.relays or (facts.formats and set(facts.formats) <= _OWN_LOGS):
+    if facts.formats and set(facts.formats) <= _OWN_LOGS:
+        return "nothing"
+    if not facts.relays and not _HOSTLESS & set(facts.formats):
         return "nothing"
     return "postfix" if "postfix" in facts.formats else "other_relay"
 
@@ -148,7 +168,8 @@ def _reply(reply_class: str) -> str:
 def _path(facts: SenderFacts) -> str:
     if _through(facts) == "nothing":
         return "No relay of yours is seen in its path."
-    return f"Its mail goes through your relay {relays_text(facts)}{' (Postfix)' if 'postfix' in facts.formats else ''}."
+    named = f" {relays_text(facts)}" if facts.relays else ""
+    return f"Its mail goes through your relay{named}{' (Postfix)' if 'postfix' in facts.formats else ''}."
 
 
 def _kind(facts: SenderFacts) -> str:

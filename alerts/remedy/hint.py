@@ -20,6 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from alerts.remedy.choose import Advice
 from alerts.remedy.evidence import Case, case_of, relays_text
+from alerts.remedy.rescue import queue_of
 from alerts.remedy.ways import plan, ways
 from pipeline.replies import meaning_of
 from queries.facts import SenderFacts
@@ -106,6 +107,7 @@ def _values(facts: SenderFacts, advice: Advice, case: Case) -> dict[str, Any]:
         "plan": plan(),
         "meaning": meaning_of(facts.reply_class),
         "relays": relays_text(facts),
+        "queue": queue_of(facts),
         "span": f"{facts.first_seen:%Y-%m-%d %H:%M} to {facts.last_seen:%Y-%m-%d %H:%M %Z}",
         "mailbox": mailbox,
         "mailbox_known": mailbox != NO_MAILBOX,

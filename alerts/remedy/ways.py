@@ -62,26 +62,26 @@ class Also:
 @cache
 def ways() -> Mapping[str, Way]:
     """Return the ways out by id, in the order of ways.toml."""
-    return {row["id"]: _way(row) for row in _read("ways.toml")["way"]}
+    return {row["id"]: _way(row) for row in read_table("ways.toml")["way"]}
 
 
 @cache
 def plan() -> Mapping[str, Any]:
     """Return what is known about the end of Basic authentication: days as Microsoft words them, and the evidence."""
-    found: Mapping[str, Any] = _read("ways.toml")["plan"]
+    found: Mapping[str, Any] = read_table("ways.toml")["plan"]
     return found
 
 
 @cache
 def rules() -> tuple[Rule, ...]:
     """Return the decision table, in the order in which it is asked."""
-    return tuple(Rule(row["name"], row["way"], _when(row), row["because"]) for row in _read("rules.toml")["rule"])
+    return tuple(Rule(row["name"], row["way"], _when(row), row["because"]) for row in read_table("rules.toml")["rule"])
 
 
 @cache
 def additions() -> tuple[Also, ...]:
     """Return what the replies add to the reasons."""
-    return tuple(Also(_when(row), row["because"], row.get("smtp_auth")) for row in _read("rules.toml")["also"])
+    return tuple(Also(_when(row), row["because"], row.get("smtp_auth")) for row in read_table("rules.toml")["also"])
 
 
 def _way(row: Mapping[str, Any]) -> Way:
@@ -101,5 +101,6 @@ def _when(row: Mapping[str, Any]) -> When:
     return {field: (values,) if isinstance(values, str) else tuple(values) for field, values in asked.items()}
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_table(name: str) -> dict[str, Any]:
+    """Return one file of the knowledge base."""
     return tomllib.loads((files("alerts.remedy") / name).read_text("utf-8"))

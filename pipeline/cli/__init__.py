@@ -31,6 +31,8 @@ COMMANDS = {
     "senders": "senders",
     "rules": "rules",
     "config": "config",
+    "gaps": "gaps",
+    "quarantine": "quarantine",
     "lake": "lake",
     "completion": "completion",
 }

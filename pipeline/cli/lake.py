@@ -1,4 +1,4 @@
-"""`authsunset lake`: how the lake is."""
+"""`authsunset lake`: how the lake is, and what keeps it so."""
 
 from __future__ import annotations
 
@@ -53,3 +53,71 @@ def hash_(screen: Screen, format: str, by_table: bool) -> None:
         click.echo(hashes["evidence"])
         return
     print_rows([{"table": table, "hash": value} for table, value in hashes.items()], format, no_color=screen.no_color)
+
+
+@lake.command()
+@click.pass_obj
+def maintain(screen: Screen) -> None:
+    """
+    Merge small files, forget what the settings no longer keep, and bring an older lake up to date.
+
+    The service does it by itself every [lake] maintain_every.
+    """
+    from pipeline.cli.setting import tell_maintained
+    from pipeline.service import Service
+    from pipeline.settings import load
+
+    service = Service(load(screen.config, with_parts=False))
+    with service.lake() as opened:
+        tell_maintained(screen, service.maintain(opened))
+
+
+@lake.command()
+@format_option()
+@click.pass_obj
+def audit(screen: Screen, format: str) -> None:
+    """Print whether all that was read adds up; exit 1 when something does not."""
+    from pipeline.cli.setting import lake_folder
+    from pipeline.lake import Lake
+    from pipeline.lake.audit import audit as audited
+
+    with Lake.open(lake_folder(screen), read_only=True) as opened:
+        checks = audited(opened)
+    print_rows(
+        [
+            {"holds": check.holds, "what": check.what, "expected": check.expected, "found": check.found}
+            for check in checks
+        ],
+        format,
+        no_color=screen.no_color,
+    )
+    wrong = sum(not check.holds for check in checks)
+    if wrong:
+        screen.warn(
+            f"{wrong} of {len(checks)} equations do not hold; keep the lake as it is and its backup, and report it"
+        )
+        raise SystemExit(1)
+    screen.say(f"all {len(checks)} equations hold")
+
+
+@lake.command()
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def purge(screen: Screen, address: str, yes: bool) -> None:
+    """
+    Remove all rows about ADDRESS, every mention of it, and the bytes of both from the disk.
+
+    A log that still holds it brings it back when it is read again. Backups are not touched.
+    """
+    from pipeline.lake.purge import purge as purged
+    from pipeline.service import Service
+    from pipeline.settings import load
+
+    if not yes:
+        click.confirm(f"Remove all that the lake holds about {address}? It cannot be undone", abort=True, err=True)
+    service = Service(load(screen.config, with_parts=False))
+    with service.lake() as opened:
+        touched = purged(opened, address, service.now())
+    counted = ", ".join(f"{rows} in {table}" for table, rows in touched.items()) or "nothing"
+    screen.say(f"removed or blanked: {counted}")

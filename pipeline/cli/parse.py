@@ -58,8 +58,8 @@ def parse(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: s
 
 def _rows(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: str) -> Iterator[dict[str, Any]]:
     from pipeline.errors import FormatError
-    from pipeline.kinds import find
     from pipeline.model import Notice
+    from pipeline.reading import read
     from pipeline.recognise import always, recognise
     from pipeline.rotation import oldest_first
     from pipeline.sources.files import pull
@@ -74,11 +74,13 @@ def _rows(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: s
             (screen.warn if found.is_failure else screen.say)(f"{found.origin}: {found.sentence}")
             continue
         try:
-            parsed = find("pipeline.formats", found.format).parse(found.chunk, carries.get(found.format, {}))
+            parsed = read(found.format, found.chunk, carries.get(found.format, {}))
         except FormatError as error:
             screen.warn(f"{found.chunk.origin}: {error.sentence}")
             continue
         carries[found.format] = parsed.carry
+        for gap in parsed.gaps:
+            screen.warn(f"{found.chunk.origin}: {gap.cause}")
         for reject in parsed.rejects:
             rejects += 1
             if screen.verbose:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.cli.output import Screen
+from pipeline.lake.maintain import Maintained
 from pipeline.service import Cycle, Service
 from pipeline.settings import Settings, load
 
@@ -48,3 +49,11 @@ def tell(screen: Screen, cycle: Cycle) -> None:
         screen.warn(failure)
     if not cycle.rows and not sent.delivered and not cycle.failures:
         screen.say("nothing new")
+
+
+def tell_maintained(screen: Screen, done: Maintained) -> None:
+    """Say on stderr what maintenance did."""
+    for sentence in done.sentences:
+        screen.say(sentence)
+    if not done.sentences:
+        screen.say("the lake is in shape; nothing to do")

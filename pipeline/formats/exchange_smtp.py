@@ -12,6 +12,7 @@ What a reader could not guess:
   The mail waits in Exchange's queue. The account of the Send connector is never logged.
 - A refused sender costs every recipient that was pipelined behind it: one row for each, with one request id.
 - A session that breaks off before the last answer has the outcome `unknown`: the server may have taken the mail.
+- A file that lost its header is read in the order of columns that all versions have; who answers tells which log it is.
 - The endpoint is what the banner claims to be. AUTH payloads are dropped while reading and never stored.
 - Sessions interleave, go on in the next read, and sometimes never end: after an hour of silence they are closed.
 """
@@ -19,42 +20,48 @@ What a reader could not guess:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from pipeline.exchange_csv import directive_of, names_of
 from pipeline.exchange_record import Record, read_record, redacted, text_of
-from pipeline.exchange_session import RECEIVE, SEND, Row, Session
+from pipeline.exchange_session import RECEIVE, SEND, Row
 from pipeline.lines import RawLine, lines_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, rows_of
+from pipeline.open_sessions import OpenSessions
 
 WHOLE = False
-MOST_OPEN = 50_000
-"""Open sessions kept between reads; beyond it the one that was silent longest is closed as it stands."""
-SILENCE = timedelta(hours=1)
 
 _REQUIRED = ("date-time", "session-id", "sequence-number", "event", "data")
+_FIELDS = names_of(
+    "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
+)
+_HEADLESS = re.compile(
+    r"\d{4}-\d\d-\d\dT[\d:.]{8,16}Z?,(?:[^\",]*|\"[^\"]*\"),[0-9A-F]{16},\d{1,15},[^,\"]*,[^,\"]*,[-+<>*],.*", re.DOTALL
+)
 _LOG_TYPE = re.compile(r"SMTP (Send|Receive) Protocol Log", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"#(Software|Version|Log-Type|Date|Fields):(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
 class _Log:
     """Where the reading of one log stands."""
 
-    kind: str = ""
-    fields: list[str] | None = None
-    sessions: dict[str, Session] = field(default_factory=dict)
+    kind: str
+    fields: list[str] | None
+    sessions: OpenSessions
 
 
 def looks_like(head: bytes) -> bool:
-    """Return whether `head` holds the header of an SMTP protocol log."""
-    return any(_is_ours(*directive) for raw in head.splitlines() if (directive := _directive(text_of(raw))))
+    """Return whether `head` holds the header of an SMTP protocol log, or begins with rows of one that lost it."""
+    lines = [text_of(raw) for raw in head.splitlines() if raw.strip()]
+    if any(_is_ours(*directive) for line in lines if (directive := directive_of(line))):
+        return True
+    return any(_HEADLESS.fullmatch(line) for line in lines[:3])
 
 
 def _is_ours(name: str, value: str) -> bool:
     return (name == "log-type" and _LOG_TYPE.fullmatch(value) is not None) or (
-        name == "fields" and _has_all(_names(value))
+        name == "fields" and _has_all(names_of(value))
     )
 
 
@@ -69,10 +76,10 @@ def parse(body: Chunk, carry: Carry) -> Parsed:
         if isinstance(found, Reject):
             rejects.append(found)
         elif found is not None:
-            rows += _rows_of(log, *found)
+            session_id, record = found
+            rows += log.sessions.take(f"{log.kind} {session_id}", record, session_id, log.kind)
     if body.is_last:
-        rows += [row for session in log.sessions.values() for row in session.close()]
-        log.sessions.clear()
+        rows += log.sessions.close_all()
     timed = [row | {"event_time": datetime.fromisoformat(row["event_time"])} for row in rows]
     return Parsed(
         {"deliveries": rows_of("deliveries", timed)}, tuple(rejects), _carry_of(log), lines, lines - len(rejects)
@@ -80,42 +87,15 @@ def parse(body: Chunk, carry: Carry) -> Parsed:
 
 
 def _log_of(carry: Carry) -> _Log:
-    sessions = {key: Session.from_json(stored) for key, stored in carry.get("sessions", {}).items()}
-    return _Log(carry.get("kind", ""), carry.get("fields"), sessions)
+    return _Log(carry.get("kind", ""), carry.get("fields"), OpenSessions(carry.get("sessions", {})))
 
 
 def _carry_of(log: _Log) -> Carry:
-    if log.fields is None and not log.kind:
-        return {}
     return {
         "kind": log.kind,
         "fields": log.fields,
-        "sessions": {key: one.to_json() for key, one in log.sessions.items()},
+        "sessions": log.sessions.to_json(),
     }
-
-
-def _rows_of(log: _Log, session_id: str, record: Record) -> list[Row]:
-    key = f"{log.kind} {session_id}"
-    rows = [row for silent in _silent(log, key, record) for row in silent.close()]
-    session = log.sessions.pop(key, None) or Session(session_id, log.kind)
-    rows += session.take(record)
-    if not session.is_ended:
-        log.sessions[key] = session  # last in the order of the dict: the first is the one silent longest
-    return rows
-
-
-def _silent(log: _Log, key: str, record: Record) -> Iterator[Session]:
-    since = datetime.fromisoformat(record.time) - SILENCE
-    while log.sessions:
-        oldest = next(iter(log.sessions))
-        is_full = len(log.sessions) >= MOST_OPEN and key not in log.sessions
-        if oldest == key or not (is_full or _last_time(log.sessions[oldest]) < since):
-            return
-        yield log.sessions.pop(oldest)
-
-
-def _last_time(session: Session) -> datetime:
-    return max(datetime.fromisoformat(record.time) for record in (*session.early, session.last) if record)
 
 
 def _read(raw: RawLine, log: _Log) -> tuple[str, Record] | Reject | None:
@@ -125,18 +105,14 @@ def _read(raw: RawLine, log: _Log) -> tuple[str, Record] | Reject | None:
     text = text_of(raw.raw)
     if not text.strip():
         return None
-    if directive := _directive(text):
+    if directive := directive_of(text):
         return _heading(directive, raw, log)
     try:
-        return read_record(text, log.fields, raw.offset)
+        is_headless = log.fields is None and _HEADLESS.fullmatch(text) is not None
+        return read_record(text, _FIELDS if is_headless else log.fields, raw.offset)
     except ValueError as wrong:
         reason = str(wrong) if raw.is_ended else "The file ends in the middle of this line."
         return Reject(redacted(raw.raw), raw.offset, reason)
-
-
-def _directive(text: str) -> tuple[str, str] | None:
-    found = _DIRECTIVE.fullmatch(text)
-    return (found[1].lower(), found[2].strip()) if found else None
 
 
 def _heading(directive: tuple[str, str], raw: RawLine, log: _Log) -> Reject | None:
@@ -145,16 +121,12 @@ def _heading(directive: tuple[str, str], raw: RawLine, log: _Log) -> Reject | No
         found = _LOG_TYPE.fullmatch(value)
         log.kind = {"send": SEND, "receive": RECEIVE}[found[1].lower()] if found else ""
     elif name == "fields":
-        names = _names(value)
-        log.fields = names if _has_all(names) else None
-        if log.fields is None:
+        names = names_of(value)
+        log.fields = names if _has_all(names) else []
+        if not log.fields:
             reason = f"The #Fields line lacks one of {', '.join(_REQUIRED)}, so the lines below it cannot be read."
             return Reject(redacted(raw.raw), raw.offset, reason)
     return None
-
-
-def _names(value: str) -> list[str]:
-    return [name.strip().lower() for name in value.split(",")]
 
 
 def _has_all(names: list[str]) -> bool:

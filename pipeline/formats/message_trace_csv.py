@@ -1,42 +1,56 @@
 """
-Message traces that an administrator exported: `Get-MessageTraceV2 | Export-Csv`, from any PowerShell and any locale.
+Message traces that an administrator exported: `Get-MessageTraceV2 | Export-Csv`, or "Export results" of the trace page
+in the Exchange admin center, from any PowerShell and any locale.
 
 Reads: one row for each message and recipient, with `Received` (UTC by documentation, whatever the machine's zone),
 `SenderAddress`, `RecipientAddress`, `Status`, and where they are there `MessageTraceId`, `MessageId`, `FromIP`, `ToIP`
-and `Size`; other columns may stand between them. The null sender `<>` of a bounce becomes ''.
+and `Size`; other columns may stand between them. The null sender `<>` of a bounce becomes ''. The admin center's file
+(Date, Sender, Recipient, Subject, Status, in English, German, French or Spanish) has the same columns by other names.
 Leaves: the subject, which is never kept, all other columns, the `#TYPE` line of PowerShell 5.1, and a header that
 returns where exports were appended to one another.
 
-A trace shows what got in. A log-in that was refused has no envelope and so no trace: the sign is that rows stop.
-Dates stand in the machine's locale; the order of day and month is decided once for the whole file, and a file that is
-ambiguous throughout is read as m/d/y (see `locales.day_order_of`). The rows of one file were all seen when it was
-written, so a later export of the same message with another status is another version, and the same version from
-another file keeps its id.
-Each record is counted once: lines = rows + rejects + left (the headers that returned).
+A trace shows what got in. A log-in that was refused has no envelope and so no trace: the sign is that rows stop. Dates
+stand in the machine's locale; the order of day and month is decided once for the whole file, and a file that is
+ambiguous throughout is read as m/d/y (see `locales.day_order_of`). A header such as "Date (UTC+01:00)" names the zone
+of its times; where the admin center's names none, they are in the zone that the settings give. The rows of one file
+were all seen when it was written, so a later export of the same message with another status is another version, and
+the same version from another file keeps its id. Each record is counted once: lines = rows + rejects + left (the
+headers that returned).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
 from typing import Any
 
-from pipeline.locales import DayOrder, count_of, day_order_of, moment_of
-from pipeline.model import Carry, Chunk, Parsed, event_id_of, rows_of
-from pipeline.tables import Record, columns_in, read, reject_of, shown, without
+from pipeline.locales import DayOrder, count_of, day_order_of, moment_of, zone_of
+from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of
+from pipeline.tables import Export, Record, columns_in, fold, read, reject_of, shown, without
+from pipeline.traces import table_of, trace_row
 
 WHOLE = True
 
-_NAMES = {
-    "received": "received_at",
-    "senderaddress": "sender",
-    "recipientaddress": "recipient",
-    "status": "status",
-    "messagetraceid": "trace_id",
-    "messageid": "message_id",
-    "fromip": "from_ip",
-    "toip": "to_ip",
-    "size": "size_bytes",
+_HEADERS = {
+    "received_at": ("Received", "Date", "Datum", "Fecha", "Received Date", "Date received", "Date and time"),
+    "sender": (
+        *("SenderAddress", "Sender", "Absender", "Absenderadresse", "Expéditeur", "Adresse de l'expéditeur"),
+        *("Adresse d'expéditeur", "Remitente", "Dirección del remitente"),
+    ),
+    "recipient": (
+        *("RecipientAddress", "Recipient", "Empfänger", "Empfängeradresse", "Destinataire"),
+        *("Adresse du destinataire", "Destinatario", "Dirección del destinatario"),
+    ),
+    "status": ("Status", "Statut", "État", "Zustellungsstatus", "Estado"),
+    "trace_id": ("MessageTraceId", "Network message ID", "Netzwerknachrichten-ID"),
+    "message_id": ("MessageId", "Nachrichten-ID", "ID de message", "ID du message", "Id. de mensaje"),
+    "from_ip": ("FromIP", "Von IP", "Von-IP"),
+    "to_ip": ("ToIP", "An IP", "An-IP"),
+    "size_bytes": ("Size", "Message size", "Größe", "Nachrichtengröße", "Taille", "Tamaño"),
 }
+_NAMES = {fold(header): name for name, headers in _HEADERS.items() for header in headers}
+_NOTHING = dict.fromkeys(_HEADERS, "")
 _NEEDED = {
     "received_at": "Received",
     "sender": "SenderAddress",
@@ -56,49 +70,74 @@ def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file l
     export = read(body, _NAMES)
     if error := without(export, _NEEDED, body, _ADVICE):
         raise error
+    rejects: list[Reject] = []
+    rows = table_of(_rows(export, body, rejects))
+    lines = len(export.records) + export.repeated
+    return Parsed({"traces": rows}, tuple(rejects), lines=lines, left=export.repeated)
+
+
+def _rows(export: Export, body: Chunk, rejects: list[Reject]) -> Iterator[dict[str, Any]]:
+    """Yield the row of each record, and add to `rejects` those that have none."""
     order = day_order_of((record["received_at"] for record in export.records), body.as_of)
-    rows, rejects = [], []
-    for record in export.records:
-        row = record.trouble or _row(record, order, body)
+    zone = _zone_in(export, body)
+    repeats = _Repeats()
+    headings = set(export.headings)
+    for place, record in enumerate(export.records):
+        if place in headings:
+            repeats = _Repeats()
+        row = record.trouble or _row(record, order, zone, body)
         if isinstance(row, str):
             rejects.append(reject_of(record, body, row))
         else:
-            rows.append(row)
-    lines = len(export.records) + export.repeated
-    return Parsed({"traces": rows_of("traces", rows)}, tuple(rejects), lines=lines, left=export.repeated)
+            yield row if row["trace_id"] or row["message_id"] else repeats.told_apart(row)
 
 
-def _row(record: Record, order: DayOrder, body: Chunk) -> dict[str, Any] | str:
+class _Repeats:
+    """
+    Messages without any id, which look the same when they came in the same moment: the second has an id of its own.
+
+    Exports that overlap hold all messages of a moment, so its second one is the same in each of them.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def told_apart(self, row: dict[str, Any]) -> dict[str, Any]:
+        name = row["event_id"]
+        self._seen[name] += 1
+        times = self._seen[name]
+        return row if times == 1 else {**row, "event_id": event_id_of(name, times)}
+
+
+def _zone_in(export: Export, body: Chunk) -> tzinfo:
+    """Return the zone of times that name none."""
+    header = export.words["received_at"]
+    return zone_of(header) or (UTC if fold(header) == "received" else body.zone)
+
+
+def _row(record: Record, order: DayOrder, zone: tzinfo, body: Chunk) -> dict[str, Any] | str:
     """Return the row of `record`, or why there is none."""
-    received_at = moment_of(record["received_at"], order)
+    values = {**_NOTHING, **record.values}
+    received_at = moment_of(values["received_at"], order, zone)
     if received_at is None:
         expected = f"expected a date and time (read as {order} unless the year comes first)"
-        return f"Received is {shown(record['received_at'])}; {expected}"
-    size = count_of(record["size_bytes"])
-    if size is None and record["size_bytes"]:
-        return f"Size is {shown(record['size_bytes'])}; expected a number of bytes"
-    empty = [header for name, header in _NEEDED.items() if not record[name]]
-    if empty:
+        return f"Received is {shown(values['received_at'])}; {expected}"
+    size = count_of(values["size_bytes"]) if values["size_bytes"] else None
+    if size is None and values["size_bytes"]:
+        return f"Size is {shown(values['size_bytes'])}; expected a number of bytes"
+    if not (values["sender"] and values["recipient"] and values["status"]):
+        empty = [header for name, header in _NEEDED.items() if not values[name]]
         return f"{' and '.join(empty)} is empty; expected a value in each record"
-    version = _version(record, received_at, size)
-    return {
-        **version,
-        "seen_at": body.as_of,
-        "origin_offset": body.offset + record.offset,
-        "event_id": event_id_of(*version.values()),
-    }
-
-
-def _version(record: Record, received_at: datetime, size: int | None) -> dict[str, Any]:
-    """Return what one version of a trace says, which is also what its id is made of."""
-    return {
-        "received_at": received_at,
-        "trace_id": record["trace_id"].lower() or None,
-        "message_id": record["message_id"] or None,
-        "sender": "" if record["sender"] == "<>" else record["sender"].lower(),
-        "recipient": record["recipient"].lower(),
-        "status": record["status"].lower(),
-        "from_ip": record["from_ip"].lower() or None,
-        "to_ip": record["to_ip"].lower() or None,
-        "size_bytes": size,
-    }
+    return trace_row(
+        received_at=received_at,
+        trace_id=values["trace_id"],
+        message_id=values["message_id"],
+        sender=values["sender"],
+        recipient=values["recipient"],
+        status=values["status"],
+        from_ip=values["from_ip"],
+        to_ip=values["to_ip"],
+        size=size,
+        seen_at=body.as_of,
+        offset=body.offset + record.offset,
+    )

@@ -3,14 +3,15 @@ The report that names who logs in with a password: Exchange Online's SMTP AUTH c
 
 Reads: the summary that the Exchange admin center exports (`eac_summary`: sender, protocol, shares of TLS versions,
 messages sent) and the requested report SmtpCSReport (`smtp_cs_report`: one record for each message, with the client's
-address), in English or German, in whatever encoding and locale.
+address), in English, German, French or Spanish, in whatever encoding and locale.
 Leaves: message ids and ciphers, headers that return, and SmtpCSReport records that repeat another one word for word,
 its message id included.
 
 What a reader could not guess:
 - Both count mail that was accepted. Nothing here is a refusal; a sender that is refused is one that is missing.
-- The summary does not say which days it covers. `day` is the day the file was written (UTC), `first_day` is NULL, and
-  copying the file to a new date makes it a new report.
+- The summary does not say which days it covers: some 7 to 90 that end when it was written. `day` is the day the file
+  was written (UTC), `first_day` is NULL, and copying the file to a new date makes it a new report. Summaries of two
+  days mostly count the same mail, so their counts must not be added.
 - A summary of before October 2024 has no column for the protocol; its senders are 'unknown', not absent.
 - Protocol words are matched by how they begin, and the word itself is kept: the values are not documented.
 - In the summary `tls_version` lists the versions with a share above zero ("1.0, 1.2"), oldest first.
@@ -36,21 +37,34 @@ WHOLE = True
 
 _TLS_SHARES = {"tls10": "1.0", "tls11": "1.1", "tls12": "1.2", "tls13": "1.3"}
 _HEADERS = {
-    "day": ("date", "Datum"),
-    "sender": ("Sender address", "Sender", "senderName", "Absenderadresse", "Absender", "Absendername"),
-    "domain": ("Domain", "senderDomain", "Domäne", "Absenderdomäne"),
+    "day": ("date", "Datum", "Fecha"),
+    "sender": (
+        *("Sender address", "Sender", "senderName", "Absenderadresse", "Absender", "Absendername"),
+        *("Adresse de l'expéditeur", "Adresse d'expéditeur", "Expéditeur", "Dirección del remitente"),
+        *("Dirección de remitente", "Remitente"),
+    ),
+    "domain": (
+        *("Domain", "senderDomain", "Domäne", "Absenderdomäne", "Domaine", "Domaine de l'expéditeur"),
+        *("Dominio", "Dominio del remitente"),
+    ),
     "protocol": (
         *("Authentication protocol", "Authentication method", "authMethod", "authProtocol"),
         *("Authentifizierungsprotokoll", "Authentifizierungsmethode"),
+        *("Protocole d'authentification", "Méthode d'authentification"),
+        *("Protocolo de autenticación", "Método de autenticación"),
     ),
     "client_ip": ("original_client_ip", "client_ip", "Ursprüngliche Client-IP", "Client-IP-Adresse"),
     "tls_version": ("tls_version",),
     "messages": (
         *("Messages sent", "message_count", "Messages", "Sent messages"),
         *("Gesendete Nachrichten", "Nachrichten gesendet", "Nachrichtenanzahl", "Anzahl der Nachrichten"),
+        *("Messages envoyés", "Nombre de messages", "Mensajes enviados", "Número de mensajes"),
     ),
-    "message_id": ("message_id", "Nachrichten-ID"),
-    **{name: (name, *(f"{name} {unit}" for unit in ("percent", "percentage", "Prozent"))) for name in _TLS_SHARES},
+    "message_id": ("message_id", "Nachrichten-ID", "ID de message", "ID du message", "Id. de mensaje"),
+    **{
+        name: (name, *(f"{name} {unit}" for unit in ("percent", "percentage", "Prozent", "pourcentage", "porcentaje")))
+        for name in _TLS_SHARES
+    },
 }
 _NAMES = {fold(header): name for name, headers in _HEADERS.items() for header in headers}
 _SUMMARY = {"sender": "Sender address", "messages": "Messages sent"}
@@ -61,8 +75,14 @@ _ADVICE = (
     "or an SmtpCSReport (date, senderName, senderDomain, authMethod, message_count)"
 )
 _PROTOCOLS = (
-    (re.compile(r"basic|standardauth", re.IGNORECASE), "basic"),
-    (re.compile(r"x?oauth|modern", re.IGNORECASE), "oauth2"),
+    (
+        re.compile(
+            r"basic|standardauth|basisauth|authentification (?:de base|basique)|autenticaci[oó]n b[aá]sica",
+            re.IGNORECASE,
+        ),
+        "basic",
+    ),
+    (re.compile(r"x?oauth|modern|authentification moderne|autenticaci[oó]n moderna", re.IGNORECASE), "oauth2"),
 )
 _TLS_VERSION = re.compile(r"(?:^|tls\D{0,2})1[._ ]?([0-3])(?![0-9])", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import LakeError, Place
 from pipeline.lake.extensions import load
+from pipeline.lake.migrate import migrate
 from pipeline.lake.tables import SCHEMA_VERSION, TABLES, ddl_of
 
 CATALOG = "catalog.sqlite"
@@ -72,6 +73,7 @@ class Lake:
                 with self._lock():
                     self._attach_catalog()
                     self._create_tables()
+                    self._migrate()
             self._check_version()
 
     def _attach_catalog(self) -> None:
@@ -105,16 +107,29 @@ class Lake:
                 self.connection.execute(ddl_of(table))
             self.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
 
+    def _migrate(self) -> None:
+        version = self._version()
+        if version < SCHEMA_VERSION:
+            with self._transaction():
+                migrate(self, version)
+
+    def _version(self) -> int:
+        return int(self.one("SELECT value FROM meta WHERE key = 'schema_version'"))
+
     def _check_version(self) -> None:
         if self.read_only and not self._has_tables():
             raise LakeError("the lake has no tables yet; `authsunset ingest` completes it", place=Place(self.folder))
-        version = self.one("SELECT value FROM meta WHERE key = 'schema_version'")
-        if version != str(SCHEMA_VERSION):
-            raise LakeError(
-                f"the lake has schema version {version} and this program writes {SCHEMA_VERSION}; "
-                "use the program that made it, or a newer one",
-                place=Place(self.folder),
-            )
+        version = self._version()
+        if version < SCHEMA_VERSION:
+            mend = "`authsunset lake maintain`, or the next run of the service, brings it up to date"
+        elif version > SCHEMA_VERSION:
+            mend = "use the program that made it, or a newer one"
+        else:
+            return
+        raise LakeError(
+            f"the lake has schema version {version} and this program works with {SCHEMA_VERSION}; {mend}",
+            place=Place(self.folder),
+        )
 
     def rows(self, sql: str, parameters: object = None) -> list[dict[str, Any]]:
         """Return the rows of a query as dictionaries; times are aware datetimes in UTC."""

@@ -1,7 +1,9 @@
 """
 A hash of the evidence that does not depend on order, layout, or where and when a row was read.
 
-Two lakes with equal hashes hold the same evidence; reading anything again leaves it as it is.
+Two lakes with equal hashes hold the same evidence; reading anything again leaves it as it is. A value goes in with the
+name of its column and NULL goes in as nothing, so that a column or a table that a newer version adds changes no hash
+before something is in it.
 """
 
 from __future__ import annotations
@@ -12,15 +14,17 @@ from pipeline.lake import Lake
 from pipeline.lake.tables import TABLES
 from pipeline.model import SCHEMAS
 
+EMPTY = "0" * 32
+"""The hash of a table without rows."""
+
 _NOT_EVIDENCE = {"ingested_at", "quarantined_at", "origin", "origin_offset", "source", "seen_at"}
 
 
 def hash_of(lake: Lake) -> dict[str, str]:
     """Return the hash of each table of evidence, and of all together under 'evidence', as 32 hex digits."""
     by_table = {table: hash_of_table(lake, table) for table in (*SCHEMAS, "quarantine")}
-    together = hashlib.blake2b(
-        "\n".join(f"{name} {value}" for name, value in by_table.items()).encode(), digest_size=16
-    )
+    filled = "\n".join(f"{name} {value}" for name, value in by_table.items() if value != EMPTY)
+    together = hashlib.blake2b(filled.encode(), digest_size=16)
     return by_table | {"evidence": together.hexdigest()}
 
 
@@ -28,7 +32,7 @@ def hash_of_table(lake: Lake, table: str) -> str:
     """Return the hash of the rows of one table, as 32 hex digits."""
     # Each value goes in with its length, so that no value can look like two, or like none.
     columns = ", ".join(
-        f"coalesce(length({text}) || ':' || {text}, '-')"
+        f"coalesce('{name}=' || length({text}) || ':' || {text}, '')"
         for name in TABLES[table].names
         if name not in _NOT_EVIDENCE
         for text in [f'CAST("{name}" AS VARCHAR)']
@@ -38,4 +42,6 @@ def hash_of_table(lake: Lake, table: str) -> str:
         f"CAST(sum(CAST(md5_number_upper(row_text) AS HUGEINT)) AS VARCHAR) AS upper "
         f"FROM (SELECT concat({columns}) AS row_text FROM {table})"
     )
+    if not sums["rows"]:
+        return EMPTY
     return hashlib.blake2b(repr(tuple(sums.values())).encode(), digest_size=16).hexdigest()

@@ -34,7 +34,8 @@ _PARTIAL_SUMS = {
           GROUP BY ALL
         )
         SELECT new_rows.day, 'usage' AS evidence, new_rows.sender, new_rows.auth_protocol, new_rows.client_ip,
-          'exchange_online' AS service, NULL AS kind, 'accepted' AS outcome, NULL AS reply_class, count(*) AS events,
+          'exchange_online' AS service, new_rows.report AS kind, 'accepted' AS outcome, NULL AS reply_class,
+          count(*) AS events,
           CAST(sum(greatest(new_rows.messages - coalesce(counted.messages, 0), 0)) AS BIGINT) AS messages
         FROM new_rows
         LEFT JOIN counted
@@ -49,6 +50,6 @@ _PARTIAL_SUMS = {
 
 
 def add_to_sender_days(lake: Lake, table: str, fresh: pa.Table) -> None:
-    """Append the partial sums of `fresh` rows of `table`, inside the transaction that keeps them."""
-    if fresh.num_rows:
+    """Append the partial sums of `fresh` rows of `table`, if it has any, inside the transaction that keeps them."""
+    if fresh.num_rows and table in _PARTIAL_SUMS:
         lake.insert("sender_days", lake.over(fresh, _PARTIAL_SUMS[table]))

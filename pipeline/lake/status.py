@@ -5,19 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.lake import Lake
-from pipeline.lake.tables import TABLES
-from pipeline.model import TIME_OF
+from pipeline.lake.tables import TABLES, TIME_KEPT
 
-_NEWEST = {
-    **TIME_OF,
-    "quarantine": "quarantined_at",
-    "reads": "read_at",
-    "gaps": "noticed_at",
-    "cursors": "updated_at",
-    "sender_days": "day",
-    "findings": "noted_at",
-    "notifications": "noted_at",
-}
+_NEWEST = {**TIME_KEPT, "removals": "removed_at", "cursors": "updated_at"}
 
 
 def status_of(lake: Lake) -> list[dict[str, Any]]:

@@ -1,17 +1,19 @@
 """
 The tables of the lake: evidence as the formats yield it, stamped with where it came from, and our own books.
 
-One grain each; counts are never added across tables. `SCHEMA_VERSION` is stored in `meta`; a lake of another version
-is refused with a sentence until it has been brought up to date.
+One grain each; counts are never added across tables. `SCHEMA_VERSION` is stored in `meta`; `migrate` brings a lake of
+an older version up to it, and one of a newer version is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
-from pipeline.model import SCHEMAS, TIME
+from pipeline.model import SCHEMAS, TIME, TIME_OF
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STAMP = pa.schema(
     [
@@ -51,6 +53,7 @@ BOOKS: dict[str, pa.Schema] = {
             ("left", pa.int64()),
             ("rows", pa.int64()),
             ("rejects", pa.int64()),
+            ("quarantined", pa.int64()),  # those of the rejects that were not in quarantine yet
             ("complete_until", TIME),  # nothing older than this is still to come from that log
         ]
     ),
@@ -65,6 +68,15 @@ BOOKS: dict[str, pa.Schema] = {
             ("gap_id", pa.string()),
         ]
     ),
+    # Rows that were taken out again, and why, so that what was read still adds up.
+    "removals": pa.schema(
+        [
+            ("removed_at", TIME),
+            ("table", pa.string()),
+            ("rows", pa.int64()),
+            ("cause", pa.string()),  # older than the settings keep it · a purge · read at last
+        ]
+    ),
     # Where to go on, as JSON: `source X` counts its commits, below it are its position (`at …`) and half-read
     # sessions (`log …`); `detection X` is the last snapshot that it has seen.
     "cursors": pa.schema([("name", pa.string()), ("state", pa.string()), ("updated_at", TIME)]),
@@ -77,7 +89,7 @@ BOOKS: dict[str, pa.Schema] = {
             ("auth_protocol", pa.string()),
             ("client_ip", pa.string()),
             ("service", pa.string()),
-            ("kind", pa.string()),
+            ("kind", pa.string()),  # of a delivery; for `usage` the report that counts
             ("outcome", pa.string()),
             ("reply_class", pa.string()),
             ("events", pa.int64()),
@@ -126,6 +138,17 @@ TABLES: dict[str, pa.Schema] = {
     **BOOKS,
 }
 
+TIME_KEPT: Mapping[str, str] = {
+    **TIME_OF,
+    "quarantine": "quarantined_at",
+    "reads": "read_at",
+    "gaps": "noticed_at",
+    "sender_days": "day",
+    "findings": "noted_at",
+    "notifications": "noted_at",
+}
+"""The tables of which old rows may go, and the column that tells their age."""
+
 _SQL_TYPES = {
     TIME: "TIMESTAMPTZ",
     pa.date32(): "DATE",
@@ -139,5 +162,10 @@ _SQL_TYPES = {
 
 def ddl_of(table: str) -> str:
     """Return the CREATE TABLE statement of `table`."""
-    columns = ", ".join(f'"{field.name}" {_SQL_TYPES[field.type]}' for field in TABLES[table])
+    columns = ", ".join(f'"{field.name}" {sql_type_of(field)}' for field in TABLES[table])
     return f"CREATE TABLE IF NOT EXISTS {table} ({columns})"
+
+
+def sql_type_of(field: pa.Field) -> str:
+    """Return the SQL type of one column."""
+    return _SQL_TYPES[field.type]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from glob import escape as glob_escape
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.known_files import TAIL_BYTES, UNKNOWN, Known, KnownFiles, digest,
 from pipeline.model import Chunk, Notice, Pulled
 from pipeline.recognise import HEAD_BYTES, Kind, Recognise, always, kind_of, recognise
 from pipeline.rotation import is_rotated, log_of, oldest_first
-from pipeline.unpack import Unpacked, unpacked
+from pipeline.unpack import Unpacked, file_of, members_of, unpacked
 from pipeline.zones import zone_of
 
 CHUNK_BYTES = 8 << 20
@@ -31,11 +32,16 @@ MOST_WHOLE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What to read: glob patterns, the format ('auto' recognises it by content), the zone of times that name none."""
+    """
+    What to read: glob patterns, the format ('auto' recognises it by content), the zone of times that name none.
+
+    `host` names the machine whose logs these are, for logs that do not say it.
+    """
 
     paths: tuple[str, ...]
     format: str = "auto"
     zone: str = "local"
+    host: str | None = None
 
 
 def check(settings: Settings) -> list[str]:
@@ -59,7 +65,7 @@ def pull_of(settings: Settings) -> Callable[[Mapping[str, Any]], Iterator[Pulled
         paths = paths_of(settings.paths)
         if not paths:
             yield Notice(", ".join(settings.paths), "names no file, so nothing is read; check the pattern")
-        yield from pull(paths, position, recognised, zone)
+        yield from pull(paths, position, recognised, zone, host=settings.host)
 
     return pull_named
 
@@ -77,6 +83,7 @@ def pull(
     zone: tzinfo,
     *,
     to_the_end: bool = False,
+    host: str | None = None,
 ) -> Iterator[Pulled | Notice]:
     """
     Yield what is new in `paths` since `position`, and notices about files that cannot be read.
@@ -84,8 +91,8 @@ def pull(
     With `to_the_end` a last line without an end is yielded too, and a last empty chunk of each log says that this is
     all. Without it, an empty chunk brings a position that has moved though no line was new.
     """
-    paths = list(paths)
-    look = _Look(KnownFiles.at(position, paths), recognised, zone, to_the_end)
+    paths = [member for path in paths for member in members_of(path)]
+    look = _Look(KnownFiles.at(position, paths), recognised, zone, to_the_end, host)
     stored = position
     read: dict[tuple[str, str], Pulled] = {}
     for path in paths:
@@ -111,10 +118,11 @@ class _Look:
     recognised: Recognise
     zone: tzinfo
     to_the_end: bool
+    host: str | None
 
     def pulled(self, body: bytes, offset: int, entry: Known) -> Pulled:
         as_of = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-        chunk = Chunk(body, entry.path, entry.identity, offset, as_of, self.zone)
+        chunk = Chunk(body, entry.path, entry.identity, offset, as_of, self.zone, host=self.host)
         return Pulled(chunk, entry.format, log_of(entry.path), self.files.position())
 
 
@@ -124,14 +132,14 @@ def _nothing_more(last: Pulled) -> Pulled:
 
 
 def _unreadable(path: str, error: OSError) -> Notice:
-    if isinstance(error, FileNotFoundError) and not Path(path).is_symlink():
+    if isinstance(error, FileNotFoundError) and not file_of(path).is_symlink():
         return Notice(path, "is not there any more; a rotation may just have renamed it", is_failure=False)
     why = error.strerror or error
     return Notice(path, f"cannot be read: {why}; check that it exists and that this user may read it")
 
 
 def _pull_file(path: str, look: _Look) -> Iterator[Pulled | Notice]:
-    stat = Path(path).stat()
+    stat = file_of(path).stat()
     unchanged = look.files.unchanged(path, stat)
     if unchanged and (unchanged.rest == 0 or not is_rotated(path)):
         return
@@ -170,12 +178,34 @@ def _pull_log(
         return
     else:
         content.seek(0)
+        yield from _replaced(look.files.replaced(seen), seen.path, look)
     is_new = False
     for found in _pull_lines(content, seen, tail, look, is_finished=is_finished):
         is_new = True
         yield found
     if before and before.path != seen.path and not is_new and before.starts(before.path):
         yield _copy(seen.path, before.path)
+
+
+def _replaced(before: Known | None, path: str, look: _Look) -> Iterator[Pulled | Notice]:
+    """Yield the rest of the log that `path` held `before`, under its new name, or that it is lost."""
+    if before is None:
+        return
+    if moved := next((each for each in _siblings(path) if before.starts(each)), None):
+        yield from _pull_file(moved, look)
+        return
+    sentence = (
+        f"was truncated or replaced after byte {before.offset} was read, and no rotated part goes on from there; "
+        "what was written to it in between, if anything, is lost unless a copy of it is read"
+    )
+    yield Notice(path, sentence, is_gap=True, offset=before.offset)
+
+
+def _siblings(path: str) -> Iterator[str]:
+    """Yield the files beside `path` whose names begin with its own, as rotation names them."""
+    own = file_of(path)
+    beside = sorted(own.parent.glob(f"{glob_escape(own.stem)}*"))
+    yield from (str(each) for each in beside if each != own and each.is_file())
 
 
 def _is_part_of(content: Unpacked, path: str) -> bool:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.locales import DayOrder, count_of, day_order_of, moment_of, share_of
+from pipeline.locales import DayOrder, count_of, day_order_of, moment_of, share_of, without_zone, zone_of
 
 LATER = datetime(2027, 1, 15, tzinfo=UTC)
 
@@ -148,3 +148,33 @@ def test_no_text_makes_the_reading_of_dates_fail(texts: list[str]) -> None:
     moments = [moment_of(text, order) for text in texts]
 
     assert all(moment is None or moment.tzinfo is UTC for moment in moments)
+
+
+@pytest.mark.parametrize(
+    ("header", "hours", "bare"),
+    [
+        ("Date (UTC+01:00)", 1, "Date "),
+        ("Date (UTC-08:00) Pacific Time", -8, "Date "),
+        ("Datum (utc +5:30)", 5.5, "Datum "),
+        ("Date (GMT\u22123)", -3, "Date "),
+        ("Date (UTC)", 0, "Date "),
+        ("Date (UTC+00:00)", 0, "Date "),
+        ("Date", None, "Date"),
+        ("Date (UTC+99:00)", None, "Date "),
+        ("Count (%)", None, "Count (%)"),
+        ("(" * 1_000 + "UTC" + " " * 100_000, None, "(" * 1_000 + "UTC" + " " * 100_000),
+    ],
+)
+def test_a_header_may_name_the_zone_of_its_times(header: str, hours: float | None, bare: str) -> None:
+    zone = zone_of(header)
+
+    assert (zone and zone.utcoffset(None)) == (None if hours is None else timedelta(hours=hours))
+    assert without_zone(header) == bare
+
+
+def test_a_zone_is_for_times_that_name_none() -> None:
+    zone = timezone(timedelta(hours=2))
+
+    hours = [moment_of(text, DayOrder.DAY_FIRST, zone) for text in ("5.12.2026 08:00", "2026-12-05T08:00Z")]
+
+    assert [moment and moment.hour for moment in hours] == [6, 8]

@@ -116,7 +116,7 @@ def test_a_file_saved_by_notepad_is_read(tmp_path: Path) -> None:
         ),
         pytest.param(
             '[source.relays]\nkind = "files"\npaths = ["y"]\n[source.relays.filter]\nx = 1\n',
-            "authsunset.toml:4 [source.relays]: unknown key 'filter'; there is paths, format, zone, kind, every",
+            "authsunset.toml:4 [source.relays]: unknown key 'filter'; there is paths, format, zone, host, kind, every",
             id="unknown_table_of_a_source",
         ),
         pytest.param(

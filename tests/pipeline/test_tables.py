@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Chunk
-from pipeline.tables import MOST_LINES, Export, columns_in, fold, read, reject_of, shown, without
+from pipeline.tables import MOST_LINES, Export, columns_in, fold, lines_in, read, reject_of, shown, without
 
 NAMES = {"name": "name", "size": "size", fold("Größe"): "size"}
 
@@ -194,3 +194,40 @@ def test_no_bytes_are_lost_between_records(body: bytes) -> None:
     ends = [10, *(record.offset + record.size for record in export.records)]
     starts = [*(record.offset for record in export.records), len(body) + 10]
     assert all(start >= end for start, end in zip(starts, ends, strict=True))
+
+
+def test_a_header_that_names_a_zone_is_the_column_and_can_be_read_again() -> None:
+    export = table("Name (UTC+01:00),Size\na,1\n")
+
+    assert names_of(export) == ["a"]
+    assert export.words["name"] == "Name (UTC+01:00)"
+
+
+def test_the_longest_stretch_between_headers_is_the_size_of_one_export() -> None:
+    export = table("Name,Size\na,1\nName,Size\nb,1\nc,1\nName,Size\n")
+
+    assert (export.headings, export.longest, export.repeated) == ((1, 3), 2, 2)
+    assert table("Name,Size\n").longest == 0
+
+
+def test_values_that_return_are_kept_once() -> None:
+    export = table("Name,Size\n" + "".join(f"same as ever, {number}\n" for number in range(3)))
+
+    assert len({id(record["name"]) for record in export.records}) == 1
+    assert [record["size"] for record in export.records] == ["0", "1", "2"]
+
+
+def test_a_column_that_the_file_does_not_have_is_empty() -> None:
+    [record] = table("Name\na\n").records
+
+    assert (record["size"], record.values) == ("", {"name": "a"})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_lines_stand_where_their_offsets_say(encoding: str) -> None:
+    body = "Name : ä\r\n\r\n🖨 : x\rlast".encode(encoding)
+
+    lines = list(lines_in(body))
+
+    assert [text for text, _offset in lines] == ["Name : ä\r\n", "\r\n", "🖨 : x\r", "last"]
+    assert all(body[offset:].startswith(text.encode(encoding)) for text, offset in lines)

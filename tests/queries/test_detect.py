@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline.lake import Lake
+from pipeline.model import Window
+from queries.ask import ask
 from queries.detect import detect, joined, windows_to_ask
 from queries.detection import detection
 from queries.history import latest
@@ -222,3 +224,23 @@ def test_windows_that_do_not_touch_stay_apart() -> None:
 
     assert len(windows) == 3
     assert all(window.length <= 2 * hour for window in windows)
+
+
+@pytest.mark.parametrize(
+    ("report", "other", "messages"),
+    [
+        ("eac_summary", "eac_summary", 41),  # two summaries count the same weeks
+        ("eac_summary", "smtp_cs_report", 41),  # both kinds of report count the same mails
+        ("smtp_cs_report", "smtp_cs_report", 48),  # a requested report dates each mail, so its days add up
+    ],
+)
+def test_what_two_reports_count_is_added_only_where_it_is_not_the_same_mail(
+    lake: Lake, report: str, other: str, messages: int
+) -> None:
+    whose = {"sender": "erp@contoso.example", "auth_protocol": "basic"}
+    keep(lake, "usage", whose | {"day": NOW.date() - timedelta(days=2), "messages": 7, "report": other})
+    keep(lake, "usage", whose | {"day": NOW.date() - timedelta(days=1), "messages": 41, "report": report})
+
+    [found] = ask(lake.connection, RESIDUAL, Window(NOW - RESIDUAL.window, NOW))
+
+    assert found.facts["messages"] == messages

@@ -188,11 +188,14 @@ def test_ten_megabytes_still_fit(size: int, way: str) -> None:
     [
         ({"rescuable": 2} | POSTFIX, True),
         ({"rescuable": 0} | POSTFIX, False),
-        ({"rescuable": 2} | EXIM, False),
+        ({"rescuable": 2} | EXIM, True),
+        ({"rescuable": 2, "formats": ("exim",)}, True),
         ({"rescuable": 2, "formats": ("postfix",)}, False),
+        ({"rescuable": 2, "relays": ("web01",), "formats": ("msmtp",)}, False),
+        ({"rescuable": 2, "relays": ("gw",), "formats": ("dsn",)}, False),
     ],
 )
-def test_a_rescue_is_promised_only_for_mail_in_a_postfix_queue(known: dict[str, Any], saved: bool) -> None:
+def test_a_rescue_is_promised_only_for_mail_in_a_queue_that_we_know(known: dict[str, Any], saved: bool) -> None:
     assert choose(facts(**known)).rescue is saved
 
 

@@ -14,6 +14,7 @@ from markdown_it.token import Token
 from alerts.remedy import advise
 from alerts.remedy.choose import choose
 from alerts.remedy.hint import NO_MAILBOX, _templates, md, ps, render_hint, sh
+from alerts.remedy.rescue import Queue, queues
 from alerts.remedy.ways import ways
 from queries.facts import Device, SenderFacts
 from tests.alerts.remedy.samples import facts, full_facts
@@ -132,6 +133,14 @@ def test_the_rescue_comes_first_while_mail_waits_in_a_postfix_queue() -> None:
 
 def test_one_waiting_mail_is_one_mail() -> None:
     assert "1 mail still waits" in hint_of(full_facts(rescuable=1))
+
+
+@pytest.mark.parametrize("queue", queues(), ids=lambda queue: queue.format)
+def test_each_queue_is_shown_before_it_is_sent_and_each_command_says_what_it_does(queue: Queue) -> None:
+    hint = hint_of(full_facts(rescuable=17, formats=(queue.format,)))
+
+    assert f"{queue.called} gives deferred mail up after {queue.keeps}" in hint
+    assert hint.index(f"{queue.reads}  # reads") < hint.index(f"{queue.sends}  # changes")
 
 
 @pytest.mark.parametrize("known", [{"rescuable": 0}, {"formats": ("exim",)}])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -196,3 +196,83 @@ def test_no_values_raise_anything_and_all_records_are_counted(records: list[list
     found = parsed(body.encode("utf-8", "surrogatepass"))
 
     assert found.tables["traces"].num_rows + len(found.rejects) + found.left == found.lines
+
+
+CENTER = "Date (UTC),Sender,Recipient,Subject,Status\n"
+
+
+def seen(
+    header: str = CENTER, status: str = "Delivered", times: int = 1, zone: tzinfo = UTC, time: str = "2026-12-30 08:00"
+) -> list[dict[str, Any]]:
+    body = header + f"{time},Scan@contoso.example,it@contoso.example,s,{status}\n" * times
+    found = parse(Chunk(body.encode(), "trace.csv", as_of=WRITTEN, zone=zone), {})
+    rows: list[dict[str, Any]] = found.tables["traces"].to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("header", "hour"),
+    [
+        ("Received,SenderAddress,RecipientAddress,Subject,Status\n", 8),
+        ("Date (UTC),Sender,Recipient,Subject,Status\n", 8),
+        ("Date (UTC+01:00),Sender,Recipient,Subject,Status\n", 7),
+        ("Date (UTC-08:00),Sender address,Recipient address,Subject,Status\n", 16),
+        ("Datum,Absender,Empfänger,Betreff,Status\n", 6),
+        ("Datum (UTC),Absenderadresse,Empfängeradresse,Betreff,Status\n", 8),
+        ("Date,Expéditeur,Destinataire,Objet,État\n", 6),
+        ("Date (UTC+02:00),Adresse de l’expéditeur,Adresse du destinataire,Objet,Statut\n", 6),
+        ("Fecha (UTC),Remitente,Destinatario,Asunto,Estado\n", 8),
+    ],
+)
+def test_the_admin_center_is_read_in_every_language_and_zone(header: str, hour: int) -> None:
+    [row] = seen(header, zone=timezone(timedelta(hours=2)))
+
+    assert looks_like(header.encode())
+    assert (row["sender"], row["recipient"], row["received_at"].hour) == (
+        "scan@contoso.example", "it@contoso.example", hour,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Delivered", "delivered"),
+        ("Zugestellt", "delivered"),
+        ("Remis", "delivered"),
+        ("Filtered as spam", "filteredasspam"),
+        ("FilteredAsSpam", "filteredasspam"),
+        ("Getting status", "gettingstatus"),
+        ("Fehlgeschlagen", "failed"),
+        ("Échec", "failed"),
+        ("Something New", "something new"),
+    ],
+)
+def test_a_status_has_one_word_in_every_language(word: str, status: str) -> None:
+    assert [row["status"] for row in seen(status=word)] == [status]
+
+
+def test_messages_without_an_id_in_the_same_moment_all_count_and_keep_their_ids() -> None:
+    two, three = seen(times=2), seen(times=3)
+
+    assert len({row["event_id"] for row in three}) == 3
+    assert [row["event_id"] for row in three[:2]] == [row["event_id"] for row in two]
+
+
+def test_the_same_export_appended_to_itself_has_its_messages_once() -> None:
+    body = (CENTER + "2026-12-30 08:00,a@contoso.example,b@contoso.example,s,Delivered\n" * 2) * 2
+
+    assert len({row["event_id"] for row in rows_of(body)}) == 2
+
+
+def test_the_fraction_of_a_second_makes_no_other_version() -> None:
+    rows = seen(time="2026-12-30 08:00:01") + seen(time="2026-12-30 08:00:01.234")
+
+    assert rows[0]["event_id"] == rows[1]["event_id"]
+    assert rows[1]["received_at"].microsecond == 234_000
+
+
+def test_an_export_of_many_records_is_one_table() -> None:
+    found = parsed(CENTER + "2026-12-30 08:00,a@contoso.example,b@contoso.example,s,Delivered\n" * 20_000)
+
+    assert found.tables["traces"].num_rows == found.lines == 20_000
+    assert found.tables["traces"]["event_id"].num_chunks == 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,11 @@ from hypothesis import strategies as st
 
 from pipeline.errors import FormatError
 from pipeline.formats.smtp_auth_report import looks_like, parse
+from pipeline.ingest import run_source
+from pipeline.lake import Lake
 from pipeline.model import USAGE, Chunk, Parsed
+from pipeline.recognise import always
+from pipeline.sources.files import pull
 
 WRITTEN = datetime(2027, 1, 15, tzinfo=UTC)
 SUMMARY = "Sender address;Domäne;Authentication protocol;TLS 1.0;TLS 1.2;Messages sent\r\n"
@@ -100,6 +106,13 @@ def test_a_sender_that_uses_both_protocols_has_a_row_for_each() -> None:
         ("XOAUTH2", "oauth2"),
         ("Modern authentication", "oauth2"),
         ("Moderne Authentifizierung", "oauth2"),
+        ("Basisauthentifizierung", "basic"),
+        ("Authentification de base", "basic"),
+        ("Authentification moderne", "oauth2"),
+        ("Autenticación básica", "basic"),
+        ("Autenticacion basica", "basic"),
+        ("Autenticación moderna", "oauth2"),
+        ("Authentification inconnue", "unknown"),
         ("Non-Basic", "unknown"),
         ("NTLM", "unknown"),
     ],
@@ -262,3 +275,73 @@ def test_each_record_of_a_summary_is_a_row_a_reject_or_left(records: list[tuple[
     found = parsed((SUMMARY + "".join(lines)).encode("utf-8", "surrogatepass"))
 
     assert found.tables["usage"].num_rows + len(found.rejects) + found.left == found.lines
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Sender address,Domain,Authentication protocol,TLS 1.2,Messages sent",
+        "Absenderadresse,Domäne,Authentifizierungsprotokoll,TLS 1.2 (Prozent),Gesendete Nachrichten",
+        "Adresse de l'expéditeur,Domaine,Protocole d'authentification,TLS 1.2 (pourcentage),Messages envoyés",
+        "Dirección del remitente,Dominio,Protocolo de autenticación,TLS 1.2 (porcentaje),Mensajes enviados",
+    ],
+)
+def test_every_language_gives_the_same_rows(header: str) -> None:
+    body = header + "\nscan@contoso.example,contoso.example,Basic,100 %,1 234\n"
+
+    [row] = rows_of(body)
+
+    assert looks_like(body.encode())
+    assert (row["auth_protocol"], row["tls_version"], row["messages"]) == ("basic", "1.2", 1234)
+
+
+def keep(lake: Lake, path: Path, body: str, written: datetime) -> None:
+    path.write_text(body, "utf-8")
+    os.utime(path, (written.timestamp(), written.timestamp()))
+    run_source(
+        lake, "reports", lambda position: pull([str(path)], position, always("smtp_auth_report"), UTC), lambda: WRITTEN
+    )
+
+
+def counted(lake: Lake) -> dict[str, int]:
+    return {
+        str(row["day"]): int(row["messages"])
+        for row in lake.rows("SELECT day, sum(messages) AS messages FROM sender_days GROUP BY day ORDER BY day")
+    }
+
+
+def days(*counts: int) -> str:
+    return REPORT + "".join(
+        message(day=f"2027-01-{day:02}", name=f"m{day}-{number}")
+        for day, count in enumerate(counts, 1)
+        for number in range(count)
+    )
+
+
+class TestCountsOfTwoExports:
+    """What the daily sums make of the same mail in two exports."""
+
+    def test_the_same_report_in_another_file_adds_nothing(self, lake: Lake, tmp_path: Path) -> None:
+        keep(lake, tmp_path / "one.csv", days(3, 4), WRITTEN)
+        keep(lake, tmp_path / "copy.csv", days(3, 4), WRITTEN + timedelta(days=3))
+
+        assert counted(lake) == {"2027-01-01": 3, "2027-01-02": 4}
+
+    def test_reports_over_days_that_overlap_count_each_day_once(self, lake: Lake, tmp_path: Path) -> None:
+        keep(lake, tmp_path / "one.csv", days(3, 4), WRITTEN)
+        keep(lake, tmp_path / "two.csv", days(0, 4, 5), WRITTEN)
+
+        assert counted(lake) == {"2027-01-01": 3, "2027-01-02": 4, "2027-01-03": 5}
+
+    def test_a_later_report_of_a_day_that_was_not_over_adds_what_is_more(self, lake: Lake, tmp_path: Path) -> None:
+        keep(lake, tmp_path / "noon.csv", days(3), WRITTEN)
+        keep(lake, tmp_path / "night.csv", days(7), WRITTEN)
+        keep(lake, tmp_path / "noon_again.csv", days(3) + "\r\n", WRITTEN)
+
+        assert counted(lake) == {"2027-01-01": 7}
+
+    def test_summaries_written_on_one_day_count_once(self, lake: Lake, tmp_path: Path) -> None:
+        keep(lake, tmp_path / "morning.csv", SUMMARY + summed(count="40"), WRITTEN)
+        keep(lake, tmp_path / "evening.csv", SUMMARY + summed(count="41"), WRITTEN + timedelta(hours=9))
+
+        assert counted(lake) == {"2027-01-15": 41}

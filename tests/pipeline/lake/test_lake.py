@@ -21,7 +21,7 @@ from pipeline.errors import LakeError
 from pipeline.lake import CATALOG, INLINED_ROWS, Lake
 from pipeline.lake.extensions import PACKAGES, path_of
 from pipeline.lake.status import status_of
-from pipeline.lake.tables import TABLES
+from pipeline.lake.tables import SCHEMA_VERSION, TABLES
 from tests.conftest import counts
 from tests.pipeline.lake.commits import MOMENT, deliveries, empty, keep, rows_of_commit
 
@@ -113,11 +113,25 @@ def test_a_missing_lake_cannot_be_read_and_the_sentence_says_what_makes_one(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lake_of_another_schema_version_is_refused(tmp_path: Path) -> None:
+def test_a_lake_of_an_older_version_is_brought_up_to_date_by_whoever_may_write(tmp_path: Path) -> None:
+    with Lake.open(tmp_path / "lake") as lake, lake.writing():
+        lake.connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+        lake.connection.execute("ALTER TABLE deliveries DROP COLUMN expires_at")
+        lake.connection.execute("DROP TABLE exposure")
+
+    with pytest.raises(LakeError, match="`authsunset lake maintain`"), Lake.open(tmp_path / "lake", read_only=True):
+        pass
+    with Lake.open(tmp_path / "lake") as lake:
+        assert lake.one("SELECT value FROM meta WHERE key = 'schema_version'") == str(SCHEMA_VERSION)
+        assert lake.one("SELECT count(expires_at) FROM deliveries") == 0
+        assert lake.one("SELECT count(*) FROM exposure") == 0
+
+
+def test_a_lake_of_a_newer_schema_version_is_refused(tmp_path: Path) -> None:
     with Lake.open(tmp_path / "lake") as lake, lake.writing():
         lake.connection.execute("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
 
-    sentence = "has schema version 999 and this program writes 1; use the program"
+    sentence = f"has schema version 999 and this program works with {SCHEMA_VERSION}; use the program"
     for read_only in (True, False):
         with (
             pytest.raises(LakeError, match=sentence) as raised,

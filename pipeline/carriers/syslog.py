@@ -1,0 +1,117 @@
+"""
+Syslog as text, one line a record: RFC 3164 (no year, no zone), ISO time stamps, and RFC 5424.
+
+rsyslog, syslog-ng, journald's `short` outputs and Postfix's own `maillog_file` all write one of these, with or without
+`<PRI>`. RFC 5424 cuts the program name at its slash (`postfix-o365` for `postfix-o365/smtp`), so a format must know
+its lines by their grammar and not by the daemon. A relaying syslog cuts the tag at 32 characters, brackets and all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NamedTuple
+
+from pipeline.lines import Line, RawLine, lines_of, too_long
+from pipeline.model import Chunk, Reject
+from pipeline.stamps import Stamps
+
+_ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_YEAR_LESS = rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
+_STAMP_AND_HOST = rb"(" + _ISO + rb"|" + _YEAR_LESS + rb") (\S+) "
+_PLAIN = re.compile(rb"(?:<\d{1,3}>)?" + _STAMP_AND_HOST + rb"([^\s:\[]*)(?:\[([^\s\]]*)\])?\S*(?: (.*))?", re.DOTALL)
+_STRUCTURED_DATA = rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)"
+_BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
+_RFC5424 = re.compile(
+    rb"<\d{1,3}>\d{1,2} "
+    + _STAMP_AND_HOST
+    + rb"(\S+) (\S+) \S+ "
+    + _STRUCTURED_DATA
+    + rb"(?: ?"
+    + _BYTE_ORDER_MARK
+    + rb" ?(.*))?",
+    re.DOTALL,
+)
+_HOST = re.compile(r"-|(?=[^a-z]*[a-z]|[\d.]+\Z|[\da-f:]*:)[a-z0-9_][a-z0-9_.:-]*[a-z0-9]|[a-z]")
+_TAG = re.compile(rb"-?\Z|[\w(/.]")
+_LEVELS = {"trace", "debug", "info", "notice", "warn", "warning", "error", "err", "critical", "fatal", "alert"}
+_MARK = b"-- "  # journalctl sets one between boots
+_ANY_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+class Header(NamedTuple):
+    """What a header says, and what stands behind it; `time` is UTC."""
+
+    time: datetime
+    host: str
+    tag: bytes
+    pid: bytes
+    message: bytes
+
+
+@dataclass(slots=True)
+class Headers:
+    """Reads the headers of one log; `as_of`, `zone` and `last` are those of Stamps."""
+
+    as_of: datetime
+    zone: tzinfo = UTC
+    last: datetime | None = None
+    stamps: Stamps = field(init=False)
+    _hosts: dict[bytes, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.stamps = Stamps(self.as_of, self.zone, self.last)
+
+    def read(self, line: bytes) -> Header | None:
+        """Return `line` taken apart, or None where there is no syslog header or it names an impossible time."""
+        match = (_RFC5424.fullmatch(line) if line[:1] == b"<" else None) or _PLAIN.fullmatch(line)
+        if match is None:
+            return None
+        stamp, host, tag, pid, message = match.groups()
+        time = self.stamps.read(stamp)
+        if time is None:
+            return None
+        return Header(time, self._hosts.get(host) or self._host(host), tag, pid or b"", message or b"")
+
+    def _host(self, name: bytes) -> str:
+        return self._hosts.setdefault(name, name.decode("utf-8", "replace").lower())
+
+
+def looks_like(head: bytes) -> bool:
+    """Return whether most lines in `head` have a syslog header."""
+    headers = Headers(as_of=_ANY_YEAR)
+    raws = [raw for raw in head.splitlines() if raw.strip()]
+    read = sum(
+        header is not None and _is_host(header.host) and _TAG.match(header.tag) is not None
+        for header in map(headers.read, raws)
+    )
+    return bool(raws) and 2 * read >= len(raws)
+
+
+def _is_host(name: str) -> bool:
+    """Return whether `name` can be a host's, where the log of an application has its level, a thread or a number."""
+    return _HOST.fullmatch(name) is not None and name not in _LEVELS
+
+
+def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:
+    """Yield each line of `chunk`."""
+    last = memory.get("last")
+    headers = Headers(chunk.as_of, chunk.zone, datetime.fromisoformat(last) if last else None)
+    for raw in lines_of(chunk):
+        yield _record(raw, headers)
+    if headers.stamps.last and chunk.zone is not UTC:
+        memory["last"] = headers.stamps.last.isoformat()
+
+
+def _record(raw: RawLine, headers: Headers) -> Line | Reject | None:
+    if not raw.raw.strip() or raw.raw.startswith(_MARK):
+        return None
+    if long := too_long(raw):
+        return long
+    header = headers.read(raw.raw)
+    if header is None:
+        why = "has no syslog header that we know" if raw.is_ended else "the file ends in mid-line"
+        return Reject(raw.raw, raw.offset, why)
+    return Line(*header, raw.raw, raw.offset, raw.is_ended)

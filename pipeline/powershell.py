@@ -1,0 +1,145 @@
+"""
+Objects that somebody saved from PowerShell: `Export-Csv`, `ConvertTo-Json` and the text of `Format-List`.
+
+Reads: the properties that are asked for, in whatever encoding, delimiter and order. Leaves: all others.
+
+What a reader could not guess:
+- A property that is not there is not the same as one that is empty: `names` tells which there are.
+- `Format-List` writes `Name : value`, pads the names, sets a blank line between objects, and goes on in an indented
+  line where a value is too long for the window. Prompts and remarks around it are left.
+- JSON has an address or an identity as an object; its Address, Name or Value is what the other forms write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
+from pipeline.json_records import JsonRecord
+from pipeline.lines import KEPT_OF_LONG
+from pipeline.model import Chunk, Reject
+from pipeline.tables import Export, columns_in, fold, lines_in, read, reject_of
+
+_PROPERTY = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]{0,99}) {0,100}:(?: (?P<value>.*))?", re.ASCII)
+_PROMPT = re.compile(r"(?:\[[^\]\n]{1,200}\]: )?PS [^\n]{0,400}>")
+_BY_MEANING = ("address", "name", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One object: its properties by our name for them, and where it stands."""
+
+    offset: int
+    raw: bytes
+    names: frozenset[str]
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+
+def objects_in(body: Chunk, names: Mapping[str, str]) -> Iterator[Saved | Reject | None]:
+    """Yield each object, what cannot be read as a reject, and None for what is left; `names` maps folded properties."""
+    if looks_like_json(body.body[:256]):
+        return _of_json(body, names)
+    if _is_list(body.body):
+        return _of_list(body, names)
+    return _of_table(read(body, names), body)
+
+
+def properties_in(head: bytes, names: Mapping[str, str]) -> frozenset[str]:
+    """Return which of our properties the objects in `head` have; `head` may be cut anywhere."""
+    if looks_like_json(head):
+        keys = re.findall(r"\"([A-Za-z]{1,100})\"\s{0,9}:", text_of(head))
+        return frozenset(names[fold(key)] for key in keys if fold(key) in names)
+    if _is_list(head):
+        found = map(_PROPERTY.match, text_of(head).splitlines())
+        return frozenset(names[fold(each["name"])] for each in found if each and fold(each["name"]) in names)
+    return columns_in(head, names)
+
+
+def _is_list(head: bytes) -> bool:
+    """Return whether the first line that is neither blank nor a prompt is a property and its value."""
+    for line in text_of(head[:1024]).lstrip("\ufeff").splitlines():
+        if line.strip() and not _PROMPT.match(line):
+            return _PROPERTY.match(line) is not None and " :" in line
+    return False
+
+
+def _of_table(export: Export, body: Chunk) -> Iterator[Saved | Reject | None]:
+    for record in export.records:
+        if record.trouble:
+            yield reject_of(record, body, record.trouble)
+        else:
+            raw = body.body[record.offset : record.offset + record.size]
+            yield Saved(body.offset + record.offset, raw, export.columns, record.values)
+    yield from (None for _ in range(export.repeated))
+
+
+def _of_json(body: Chunk, names: Mapping[str, str]) -> Iterator[Saved | Reject | None]:
+    for record in records_in(body):
+        yield record if isinstance(record, Reject) else _of_record(record, names)
+
+
+def _of_record(record: JsonRecord, names: Mapping[str, str]) -> Saved:
+    known = {names[fold(key)]: value for key, value in record.values.items() if fold(key) in names}
+    values = {name: without_surrogates(_plain(value)).strip() for name, value in known.items()}
+    return Saved(record.offset, raw_of(record.values), frozenset(values), values)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = {str(key).lower(): each for key, each in value.items()}
+        value = next((inner[key] for key in _BY_MEANING if isinstance(inner.get(key), (str, int))), None)
+    return "" if value is None or isinstance(value, (list, dict)) else str(value)
+
+
+def _of_list(body: Chunk, names: Mapping[str, str]) -> Iterator[Saved | None]:
+    block = _Block(body, names)
+    for text, offset in lines_in(body.body):
+        found = _PROPERTY.fullmatch(text.rstrip())
+        if found and block.has(found["name"]):
+            yield block.saved()
+            block = _Block(body, names)
+        if found:
+            block.add(found["name"], found["value"] or "", offset)
+        elif text.strip() and text[0] in " \t" and block.properties:
+            block.go_on(text.strip())
+        else:
+            if block.properties:
+                yield block.saved()
+                block = _Block(body, names)
+            if text.strip("\ufeff \t\r\n"):
+                yield None
+    if block.properties:
+        yield block.saved()
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines of one object of Format-List, as they come."""
+
+    body: Chunk
+    names: Mapping[str, str]
+    properties: dict[str, str] = field(default_factory=dict)
+    last: str = ""
+    start: int = 0
+
+    def has(self, name: str) -> bool:
+        return fold(name) in self.properties
+
+    def add(self, name: str, value: str, offset: int) -> None:
+        self.start = self.start if self.properties else offset
+        self.last = fold(name)
+        self.properties[self.last] = value.strip()
+
+    def go_on(self, text: str) -> None:
+        self.properties[self.last] += text
+
+    def saved(self) -> Saved:
+        known = {self.names[name]: value for name, value in self.properties.items() if name in self.names}
+        raw = "\n".join(f"{name}: {value}" for name, value in known.items()).encode("utf-8", "replace")
+        return Saved(self.body.offset + self.start, raw[:KEPT_OF_LONG], frozenset(known), known)

@@ -1,0 +1,97 @@
+"""What can be a credential goes; what only looks a little like one stays."""
+
+from __future__ import annotations
+
+import base64
+
+import pyarrow as pa
+import pytest
+
+from pipeline.model import Parsed, Reject
+from pipeline.redact import MARK, redacted, redacted_bytes, redacted_value, without_credentials
+
+USER = base64.b64encode(b"scan@contoso.example").decode()
+PASSWORD = base64.b64encode(b"Winter-2026!").decode()
+PLAIN = base64.b64encode(b"\0scan@contoso.example\0Winter-2026!").decode()
+XOAUTH2 = base64.b64encode(b"user=scan@contoso.example\1auth=Bearer ya29.Secret-Token_1234567890\1\1").decode()
+JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJhdWQiOiJodHRwczovL291dGxvb2sifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"AUTH PLAIN {PLAIN}",
+        f" ~> AUTH PLAIN {PLAIN}",
+        f"C: AUTH XOAUTH2 {XOAUTH2}",
+        f"send: 'AUTH PLAIN {PLAIN}\\r\\n'",
+        f"send: b'{PASSWORD}\\r\\n'",
+        f"CLIENT -> SERVER: {PASSWORD}",
+        f" -> {PASSWORD}",
+        f" ~> {PASSWORD}",
+        f"> {PASSWORD}",
+        f"C: {PASSWORD}",
+        f'"SENT: {PASSWORD}"',
+        PASSWORD,
+        f"{PASSWORD}\r",
+        f"auth login {USER} then\n{PASSWORD}\n",
+        f"Authorization: Basic {PLAIN}",
+        f"Authorization: Bearer {JWT}",
+        f"token {JWT} expired",
+        "password=Winter-2026! user=scan",
+        'password: "Winter-2026!"',
+        "swaks --auth-user scan --auth-password Winter-2026! --to x",
+        f'{{"msg":"AUTH PLAIN {PLAIN}"}}',
+        f"AUTH+LOGIN+{PASSWORD}",
+    ],
+)
+def test_a_credential_goes(line: str) -> None:
+    kept = redacted(line)
+
+    assert MARK in kept
+    for secret in (PASSWORD, PLAIN, XOAUTH2, JWT, "Winter-2026!"):
+        assert secret not in kept
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "550 5.7.30 Basic authentication is not supported for Client Submission. "
+        "[FR2P281CA0044.DEUP281.PROD.OUTLOOK.COM 2026-11-23T18:24:07.966Z 08DE2811AAAA0002]",
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+        "SASL authentication failed; server smtp.office365.com[203.0.113.7] said: 535 5.7.3 Authentication failed",
+        "SMTP ERROR: Password command failed: 535 5.7.3 Authentication unsuccessful",
+        "AUTH LOGIN failed",
+        "AUTH PLAIN ****",
+        "AUTH=client, relay=smtp.office365.com, mech=PLAIN, bits=0",
+        "4jYDqC6WcvzNYRD: removed",
+        "1xVYao-00000Z-2c Completed",
+        "08DE2811AAAA0002",
+        "Nov 23 18:24:22 relay01 postfix/smtp[241]: A1B2C3D4E5: to=<ops@contoso.example>, relay=none",
+        "(in reply to end of DATA command)",
+        "12345678",
+        "The bearer token has expired",
+        "authentication failed (method LOGIN)",
+    ],
+)
+def test_what_is_no_credential_stays(line: str) -> None:
+    assert redacted_value(line) == line
+    assert line == "08DE2811AAAA0002" or redacted(line) == line
+
+
+def test_bytes_that_are_no_text_stay_as_they_are() -> None:
+    assert redacted_bytes(
+        b"\xff\x80 AUTH PLAIN " + PLAIN.encode() + b" \xfe"
+    ) == f"\xff\x80 AUTH PLAIN {MARK} \xfe".encode("latin-1")
+
+
+def test_rows_rejects_and_sessions_are_all_looked_at() -> None:
+    parsed = Parsed(
+        {"deliveries": pa.table({"reply_text": [f"you said AUTH PLAIN {PLAIN}", None], "event_id": ["a" * 24, "b"]})},
+        (Reject(f"AUTH PLAIN {PLAIN}".encode(), 0, f"found password={PASSWORD}"),),
+        {"sessions": [{"said": f"AUTH PLAIN {PLAIN}"}]},
+    )
+
+    clean = without_credentials(parsed)
+
+    assert PLAIN not in str(clean.tables["deliveries"].to_pylist()) + str(clean.rejects) + str(clean.carry)
+    assert clean.tables["deliveries"]["event_id"].to_pylist() == ["a" * 24, "b"]
