@@ -27,7 +27,9 @@ _WEEKDAY = rb"(?:[A-Z][a-z]{2},? )?"
 _DATES = (
     re.compile(_WEEKDAY + rb"(?P<day>\d{1,2})[-/ ](?P<month>[A-Z][a-z]{2})[-/ ](?P<year>\d{4})[: ](?P<clock>.+)"),
     re.compile(_WEEKDAY + rb"(?P<month>[A-Z][a-z]{2}) {1,2}(?P<day>\d{1,2}) (?P<clock>\d.*) (?P<year>\d{4})"),
+    re.compile(rb"(?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<year>\d{4}) (?P<clock>\d.*)"),
     re.compile(rb"(?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}), (?P<year>\d{4}),? (?P<clock>.+)"),
+    re.compile(rb"[A-Z][a-z]{2} (?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[ T](?P<clock>.+)"),
     re.compile(rb"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d)[ T-](?P<clock>.+)"),
     re.compile(rb"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}),? (?P<clock>.+)"),
     re.compile(rb"(?P<one>\d{1,2})/(?P<other>\d{1,2})/(?P<year>\d{4}),? (?P<clock>.+)"),
@@ -78,6 +80,8 @@ class Stamps:
         return time
 
     def _local(self, stamp: bytes) -> datetime:
+        if stamp[10:11] == b"." and stamp[:10].isdigit():
+            return datetime.fromtimestamp(float(stamp), UTC)
         if stamp[:4].isdigit() and stamp[4:5] != b"/":
             return self._iso(stamp)
         if stamp[9:10] == b":" and stamp[:3] in _MONTHS:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import COMMANDS
 from tests.cli import SAMPLE_DATA, authsunset, mails_in, settings_in
 
 RELAY01 = SAMPLE_DATA / "relay01"
@@ -361,3 +362,33 @@ def test_a_full_disk_under_stdout_is_a_sentence() -> None:
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_each_help_keeps_its_examples_on_lines_of_their_own(command: tuple[str, ...], tmp_path: Path) -> None:
+    said = authsunset(*command, "--help", cwd=tmp_path).out
+
+    assert "\\b" not in said
+    assert "\b" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-v", "scan", "."), ("scan", "-v", "."), ("scan", ".", "--verbose"), ("scan", ".", "-vv")]
+)
+def test_options_of_the_whole_program_may_stand_behind_the_command(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+
+    assert "picture.png" in authsunset(*arguments, cwd=tmp_path).err
+    assert "picture.png" not in authsunset("scan", ".", cwd=tmp_path).err
+
+
+def test_a_settings_file_may_be_named_behind_the_command(tmp_path: Path) -> None:
+    for arguments in (("lake", "status", "-c", "none.toml"), ("lake", "--config=none.toml", "status")):
+        ran = authsunset(*arguments, cwd=tmp_path)
+
+        assert ran.code == 78
+        assert "none.toml" in ran.err
+
+
+def test_what_follows_two_dashes_is_a_path(tmp_path: Path) -> None:
+    assert "no such" in authsunset("scan", "--", "-v", cwd=tmp_path).err.lower()

@@ -1,5 +1,6 @@
 """
-The systemd journal as `journalctl -o json` writes it, one object a line.
+The systemd journal as `journalctl -o json` writes it, one object a line; also `json-seq`, `json-sse` and `json-pretty`,
+which begins and ends an entry with a brace on a line of its own.
 
 A field that is no valid UTF-8 comes as a list of byte numbers, and one that is there several times as a list of values.
 """
@@ -11,26 +12,48 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.journal import line_of
-from pipeline.lines import Line, RawLine, lines_of, too_long
+from pipeline.lines import LONGEST, Line, RawLine, lines_of, too_long
 from pipeline.model import Chunk, Reject
 
 _MARKS = (b'"__REALTIME_TIMESTAMP"', b'"MESSAGE"')
 _SEPARATOR = b"\x1e"  # of `-o json-seq`
+_EVENT = b"data: "  # of `-o json-sse`
 
 
 def looks_like(head: bytes) -> bool:
     """Return whether `head` begins with an entry of the journal."""
-    first = head.lstrip(b"\x1e\r\n \xef\xbb\xbf").split(b"\n", 1)[0]
+    begin = head.lstrip(b"\x1e\r\n \xef\xbb\xbf").removeprefix(_EVENT)
+    first = begin.split(b"\n}" if _is_brace(begin.split(b"\n", 1)[0], b"{") else b"\n", 1)[0]
     return first[:1] == b"{" and all(mark in first for mark in _MARKS)
 
 
-def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:  # noqa: ARG001 - keeps nothing
-    """Yield each entry of `chunk`."""
-    yield from (_record(raw) for raw in lines_of(chunk))
+def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:
+    """Yield each entry of `chunk`; one that is half there is kept for the next read."""
+    pending = memory.pop("pending", None)
+    parts = [pending["text"].encode("latin-1")] if pending else []
+    offset = pending["offset"] if pending else chunk.offset
+    for raw in lines_of(chunk):
+        if parts:
+            parts.append(raw.raw)
+            if _is_brace(raw.raw, b"}") or sum(map(len, parts)) > LONGEST:
+                yield _record(RawLine(b"\n".join(parts), offset, raw.is_ended))
+                parts = []
+        elif _is_brace(raw.raw, b"{"):
+            parts, offset = [raw.raw], raw.offset
+        else:
+            yield _record(raw)
+    if parts and chunk.is_last:
+        yield _record(RawLine(b"\n".join(parts), offset, is_ended=False))
+    elif parts:
+        memory["pending"] = {"text": b"\n".join(parts).decode("latin-1"), "offset": offset}
+
+
+def _is_brace(line: bytes, brace: bytes) -> bool:
+    return line.strip() == brace
 
 
 def _record(raw: RawLine) -> Line | Reject | None:
-    text = raw.raw.strip().removeprefix(_SEPARATOR)
+    text = raw.raw.strip().removeprefix(_SEPARATOR).removeprefix(_EVENT)
     if not text:
         return None
     if long := too_long(raw):

@@ -80,14 +80,14 @@ def value_in(text: str, name: str) -> str | None:
 
 
 def _is_record(found: Mapping[str, Any] | None) -> bool:
-    if not found or not any(isinstance(found.get(name), str) for name in _TEXTS):
-        return False
-    if any(key.lower() in _SYSLOG for key in found):
+    if not found or any(key.lower() in _SYSLOG for key in found):
         return False  # a syslog's, whose keys name the program
     has_level = any(_is_level(found.get(name)) for name in _LEVELS) or isinstance(found.get("record"), dict)
     log = found.get("log")
     has_level = has_level or (isinstance(log, dict) and _is_level(log.get("level")))
     has_time = any(name in found for name in _TIMES)
+    if not any(isinstance(found.get(name), str) for name in _TEXTS):
+        return has_level and has_time  # an error alone, whose own message says it all
     return has_level or (has_time and any(name in found for name in _LOGGERS))
 
 

@@ -1,8 +1,8 @@
 """
 Any text, line by line: the last resort, for the own log of a program or an application that no other carrier knows.
 
-A time stamp in front of a line is read, in the forms that logging libraries write, behind what a level or a container
-sets in front of it; a line without one is bare, belongs to the record above it and has its time. Objects of a JSON log
+A time stamp in front of a line is read, in the forms that logging libraries write, behind a level that stands in front
+of it; a line without one is bare, belongs to the record above it and has its time. Objects of a JSON log
 that stand between lines of text are read as those.
 """
 
@@ -39,11 +39,6 @@ _LINE = re.compile(
     re.DOTALL,
 )  # a time and 16 digits are the end of a signature of Exchange's that a console broke
 _BSD = re.compile(rb"[A-Z][a-z]{2} [ \d]\d ")
-_CONTAINER = re.compile(
-    rb"(?P<stamp>\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d)) (?:std(?:out|err) [FP] )(?P<said>.*)"
-    rb"|[A-Za-z0-9][\w.-]{0,60} {0,30}\| (?P<composed>.*)",
-    re.DOTALL,
-)
 _MOST_SURE = 20
 
 
@@ -81,23 +76,11 @@ def _record(raw: RawLine, stamps: Stamps) -> Line | Reject | None:
         return long
     if raw.raw[:1] == b"{" and (told := json_lines.line_of(raw, stamps)):
         return told
-    said, outer = _unpacked(raw.raw)
-    match = _LINE.fullmatch(said)
+    match = _LINE.fullmatch(raw.raw)
     if match is None:
-        time = stamps.read(outer) if outer else stamps.last
-        return Line(time, None, b"", b"", said, raw.raw, raw.offset, raw.is_ended, is_bare=True)
+        return Line(stamps.last, None, b"", b"", raw.raw, raw.raw, raw.offset, raw.is_ended, is_bare=True)
     time = stamps.read(_spelt(match["stamp"]))
     return Line(time, None, b"", b"", match["said"], raw.raw, raw.offset, raw.is_ended)
-
-
-def _unpacked(line: bytes) -> tuple[bytes, bytes]:
-    """Return what a container's program said, and the time that the container set in front of it."""
-    container = _CONTAINER.fullmatch(line)
-    if container is None:
-        return line, b""
-    if container["stamp"]:
-        return container["said"], container["stamp"]
-    return container["composed"], b""
 
 
 def _spelt(stamp: bytes) -> bytes:

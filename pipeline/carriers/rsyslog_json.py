@@ -1,9 +1,6 @@
 """
 Syslog as JSON, one object a line, as a template of rsyslog or syslog-ng writes it: each site names the keys its own
-way.
-
-A wrapper that only packs whole lines (`{"log": "…", "stream": …}` of a container) is unpacked, and its line is read as
-syslog text where it is that, or else as what the container's program says.
+way. An object that only wraps a whole line is an `envelope`.
 """
 
 from __future__ import annotations
@@ -13,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.carriers.syslog import Headers
 from pipeline.lines import Line, RawLine, lines_of, too_long
 from pipeline.model import Chunk, Reject
+from pipeline.stamps import Stamps
 
 _TIMES = ("timereported", "timegenerated", "@timestamp", "timestamp", "time", "isodate", "date")
 _HOSTS = ("host", "hostname", "host_from", "fromhost", "source")
-_TAGS = ("programname", "program", "app-name", "appname", "app_name", "syslogtag", "syslog_identifier", "tag")
+_TAGS = ("programname", "program", "app-name", "appname", "app_name", "syslogtag", "syslog_identifier", "ident", "tag")
 _PIDS = ("procid", "pid", "process")
 _MESSAGES = ("message", "msg", "log")
 _LONGEST_NAME = 200
@@ -33,19 +30,17 @@ def looks_like(head: bytes) -> bool:
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
-    if "log" in found and "stream" in found:
-        return True
     return all(_first(found, names) for names in (_TIMES, _HOSTS, _TAGS, _MESSAGES))
 
 
 def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:  # noqa: ARG001 - keeps nothing
     """Yield each object of `chunk`."""
-    headers = Headers(chunk.as_of, chunk.zone)
+    stamps = Stamps(chunk.as_of, chunk.zone)
     for raw in lines_of(chunk):
-        yield _record(raw, headers)
+        yield _record(raw, stamps)
 
 
-def _record(raw: RawLine, headers: Headers) -> Line | Reject | None:
+def _record(raw: RawLine, stamps: Stamps) -> Line | Reject | None:
     if not raw.raw.strip():
         return None
     if long := too_long(raw):
@@ -54,9 +49,7 @@ def _record(raw: RawLine, headers: Headers) -> Line | Reject | None:
     if found is None:
         why = "is no JSON object" if raw.is_ended else "the file ends in mid-line"
         return Reject(raw.raw, raw.offset, why)
-    time = headers.stamps.read(_stamp(_first(found, _TIMES)))
-    if "stream" in found and "log" in found:
-        return _unwrapped(found, time, raw, headers)
+    time = stamps.read(_stamp(_first(found, _TIMES)))
     if time is None:
         return Reject(raw.raw, raw.offset, "names no time that we know")
     tag, _, rest = _first(found, _TAGS).partition("[")
@@ -67,17 +60,6 @@ def _record(raw: RawLine, headers: Headers) -> Line | Reject | None:
         time, host, tag.rstrip(":").encode("utf-8", "replace"), pid.encode("utf-8", "replace"), message.lstrip(b" "),
         raw.raw, raw.offset, raw.is_ended,
     )  # fmt: skip
-
-
-def _unwrapped(found: Mapping[str, Any], time: datetime | None, raw: RawLine, headers: Headers) -> Line:
-    text = _first(found, ("log",)).rstrip("\r\n").encode("utf-8", "replace")
-    if header := headers.read(text):
-        return Line(*header, raw.raw, raw.offset, raw.is_ended)
-    tag, bracket, rest = text.partition(b"[")
-    pid, closed, message = rest.partition(b"]: ")
-    if bracket and closed and b" " not in tag:  # the program's own `name[pid]: ` without a time
-        return Line(time, None, tag, pid, message, raw.raw, raw.offset, raw.is_ended)
-    return Line(time, None, b"", b"", text, raw.raw, raw.offset, raw.is_ended)
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """
-Syslog as text, one line a record: RFC 3164 (no year, no zone), ISO time stamps, and RFC 5424.
+Syslog as text, one line a record: RFC 3164 (no year, no zone), ISO time stamps, RFC 5424, and what others make of them:
+a year behind the day, journald's weekday and zone, seconds since 1970, the facility behind the host, or no host at all.
 
 rsyslog, syslog-ng, journald's `short` outputs and Postfix's own `maillog_file` all write one of these, with or without
 `<PRI>`. RFC 5424 cuts the program name at its slash (`postfix-o365` for `postfix-o365/smtp`), so a format must know
@@ -20,7 +21,12 @@ from pipeline.stamps import Stamps
 
 _ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _YEAR_LESS = rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
-_STAMP_AND_HOST = rb"(" + _ISO + rb"|" + _YEAR_LESS + rb") (\S+) "
+_RARE = (
+    rb"[A-Z][a-z]{2} [ \d]\d \d{4} \d\d:\d\d:\d\d(?:\.\d+)?|\d{10}\.\d{1,9}|[A-Z][a-z]{2} "
+    + _ISO
+    + rb" [A-Z][A-Za-z0-9+-]{1,5}"
+)
+_STAMP_AND_HOST = rb"(" + _ISO + rb"|" + _YEAR_LESS + rb"|" + _RARE + rb") (\S+) "
 _PLAIN = re.compile(rb"(?:<\d{1,3}>)?" + _STAMP_AND_HOST + rb"([^\s:\[]*)(?:\[([^\s\]]*)\])?\S*(?: (.*))?", re.DOTALL)
 _STRUCTURED_DATA = rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)"
 _BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
@@ -34,6 +40,12 @@ _RFC5424 = re.compile(
     + rb" ?(.*))?",
     re.DOTALL,
 )
+_NAMED = re.compile(rb"([^\s:\[]+)\[([^\s\]]*)\]\S*(?: (.*))?", re.DOTALL)
+_FACILITIES = b"kern user mail daemon auth syslog lpr news uucp cron authpriv ftp".split() + [
+    b"local%d" % number for number in range(8)
+]
+_PRIORITIES = b"emerg alert crit err error warn warning notice info debug".split()
+_SELECTORS = {facility + b"." + priority for facility in _FACILITIES for priority in _PRIORITIES}
 _HOST = re.compile(r"-|(?=[^a-z]*[a-z]|[\d.]+\Z|[\da-f:]*:)[a-z0-9_][a-z0-9_.:-]*[a-z0-9]|[a-z]")
 _TAG = re.compile(rb"-?\Z|[\w(/.]")
 _LEVELS = {"trace", "debug", "info", "notice", "warn", "warning", "error", "err", "critical", "fatal", "alert"}
@@ -45,7 +57,7 @@ class Header(NamedTuple):
     """What a header says, and what stands behind it; `time` is UTC."""
 
     time: datetime
-    host: str
+    host: str | None
     tag: bytes
     pid: bytes
     message: bytes
@@ -70,10 +82,14 @@ class Headers:
         if match is None:
             return None
         stamp, host, tag, pid, message = match.groups()
+        if host.endswith(b"]:") and (named := _NAMED.fullmatch(line[match.start(2) :])):
+            host, (tag, pid, message) = b"", named.groups()  # it is the program's name: there is no host
+        elif tag in _SELECTORS and pid is None and (named := _NAMED.fullmatch(message or b"")):
+            tag, pid, message = named.groups()
         time = self.stamps.read(stamp)
         if time is None:
             return None
-        return Header(time, self._hosts.get(host) or self._host(host), tag, pid or b"", message or b"")
+        return Header(time, self._hosts.get(host) or self._host(host) or None, tag, pid or b"", message or b"")
 
     def _host(self, name: bytes) -> str:
         return self._hosts.setdefault(name, name.decode("utf-8", "replace").lower())
@@ -90,9 +106,9 @@ def looks_like(head: bytes) -> bool:
     return bool(raws) and 2 * read >= len(raws)
 
 
-def _is_host(name: str) -> bool:
+def _is_host(name: str | None) -> bool:
     """Return whether `name` can be a host's, where the log of an application has its level, a thread or a number."""
-    return _HOST.fullmatch(name) is not None and name not in _LEVELS
+    return name is None or (_HOST.fullmatch(name) is not None and name not in _LEVELS)
 
 
 def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:

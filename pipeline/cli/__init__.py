@@ -6,9 +6,12 @@ Exit codes: 0 ok · 1 failed · 2 wrong usage · 78 bad settings. Commands impor
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -39,8 +42,33 @@ COMMANDS = {
 """Each command and the file here that holds it, in the order of --help."""
 
 
+_FLAGS = re.compile(r"--quiet|--verbose|--no-color|-q|-v{1,3}")
+_WITH_VALUE = re.compile(r"(?:--config|-c)(=.*)?", re.DOTALL)
+
+
+def _own_options(args: Sequence[str]) -> Iterator[str]:
+    """Yield `args` with the options of `authsunset` itself before the command; what follows `--` stays where it is."""
+    rest: list[str] = []
+    waiting = iter(args)
+    for arg in waiting:
+        if arg == "--":
+            rest += [arg, *waiting]
+        elif value := _WITH_VALUE.fullmatch(arg):
+            of_its_own = [] if value[1] else [*itertools.islice(waiting, 1)]
+            yield from (arg, *of_its_own)
+        elif _FLAGS.fullmatch(arg):
+            yield arg
+        else:
+            rest.append(arg)
+    yield from rest
+
+
 class Commands(click.Group):
     """Finds a command in its file when it is asked for, and names the nearest one when it does not exist."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take our own options wherever they stand: `scan -v /var/log` is what people type."""
+        return super().parse_args(ctx, [*_own_options(args)])
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order that a newcomer needs them."""
@@ -64,7 +92,21 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+_ABOUT = """
+Find every sender that the end of Basic authentication for SMTP submission to Exchange Online breaks.
+
+\b
+authsunset demo                 see the whole of it on sample data
+authsunset scan /var/log        what do my logs say? no settings, nothing kept
+authsunset run -c my.toml       the service: read, detect, alert
+
+The options below may stand before a command or behind it.
+"""
+
+
+@click.command(
+    cls=Commands, help=_ABOUT, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(None, "--version", package_name="authsunset", prog_name="authsunset")
 @click.option(
     "--config",
@@ -79,14 +121,7 @@ class Commands(click.Group):
 @click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours, as NO_COLOR does.")
 @click.pass_context
 def authsunset(ctx: click.Context, config: Path | None, quiet: bool, verbose: int, no_color: bool) -> None:
-    r"""
-    Find every sender that the end of Basic authentication for SMTP submission to Exchange Online breaks.
-
-    \b
-    authsunset demo                 see the whole of it on sample data
-    authsunset scan /var/log        what do my logs say? no settings, nothing kept
-    authsunset -c my.toml run       the service: read, detect, alert
-    """
+    """Keep what holds for every command; the words for people are _ABOUT."""
     from pipeline.cli.output import Screen
 
     ctx.obj = Screen(config=config, quiet=quiet, verbose=verbose, no_color=no_color)

@@ -34,7 +34,7 @@ SHOWN = (
 @format_option()
 @click.pass_obj
 def parse(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: str, format: str) -> None:
-    r"""
+    """
     Print the rows of PATHS as the lake gets them; several files are read as one log, oldest first.
 
     \b

@@ -16,7 +16,7 @@ from pipeline.cli.output import Screen, format_option, print_rows
 @format_option()
 @click.pass_obj
 def query(screen: Screen, name: str | None, params: tuple[str, ...], sql: str | None, format: str) -> None:
-    r"""
+    """
     Run the saved query NAME; without one, list them.
 
     \b

@@ -48,7 +48,7 @@ def scan(
     exit_code: bool,
     format: str,
 ) -> None:
-    r"""
+    """
     Read logs and exports in PATHS (files or folders): who is refused, who still uses a password, and the way out.
 
     \b

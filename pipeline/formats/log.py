@@ -30,6 +30,7 @@ WHOLE = False
 CARRIERS = "pipeline.carriers"
 PROGRAMS = "pipeline.programs"
 PLAIN = "plain"
+ENVELOPE = "envelope"
 
 _LAST_RESORT = ("generic",)
 _HEAD_BYTES = 1 << 18
@@ -105,7 +106,8 @@ class _Desk:
         if self._latest and self._readers[self._latest].owns(line):
             return self._latest
         owner = next((name for name, reader in self._readers.items() if reader.owns(line)), None)
-        self._latest = owner or self._latest
+        if owner and owner not in _LAST_RESORT:
+            self._latest = owner
         return owner
 
     def close(self) -> Iterator[tuple[str, list[Row]]]:
@@ -172,7 +174,8 @@ def _carrier_of(body: Chunk, memory: Mapping[str, Any]) -> str:
 
 @cache
 def _carriers() -> tuple[str, ...]:
-    return (*(name for name in known(CARRIERS) if name != PLAIN), PLAIN)
+    # What is wrapped looks like something else; what nothing else fits is plain text.
+    return (ENVELOPE, *(name for name in known(CARRIERS) if name not in {ENVELOPE, PLAIN}), PLAIN)
 
 
 @cache

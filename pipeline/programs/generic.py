@@ -30,6 +30,7 @@ _SPOKEN_OF = re.compile(
     r"\b(?:subject|betreff|asunto|objet)\b\s?[=:](?!\s{0,3}\\?[\"'])|\bT=\"[^\"]*\Z",
     re.IGNORECASE,
 )
+_FORETOLD = re.compile(r"\b(?:will|would|shall|going to|wird|werden|würden?|va|vont|va a|van a)\b", re.IGNORECASE)
 _MAIL = re.compile(rb"(?:From|To|Subject|Date|Received|Return-Path|MIME-Version|Content-Type|X-[\w-]{1,40}): \S")
 _REFUSALS = frozenset({"basic", "auth"})
 _LONGEST = 8_192
@@ -69,7 +70,9 @@ def _is_evidence(line: Line) -> bool:
         return False
     if _SIGNED.search(reply[0]):
         return True
-    return reply["code"] is not None and not line.is_bare and (line.time is not None or bool(line.tag))
+    # Without Exchange's signature it may be talk of what is to come: "from January on, Exchange will answer 550 …".
+    is_told = line.is_bare or _FORETOLD.search(before) is not None
+    return reply["code"] is not None and not is_told and (line.time is not None or bool(line.tag))
 
 
 def _refusals(text: str) -> Iterator[Values]:

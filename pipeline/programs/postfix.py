@@ -25,6 +25,7 @@ What a reader could not guess:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +156,7 @@ class Reader:
     """Goes through one Postfix log, and knows each mail by host and queue id until it leaves the queue."""
 
     def __init__(self, carry: Carry) -> None:
-        self._mails = {key: _Mail(**known) for key, known in carry.get("mails", {}).items()}
+        self._mails = _Mails({key: _Mail(**known) for key, known in carry.get("mails", {}).items()})
 
     def owns(self, line: Line) -> bool:
         """Return whether `line` begins with a queue id and goes on as Postfix does."""
@@ -186,11 +187,49 @@ class Reader:
     def carry(self) -> Carry:
         """Return the mails that have not left the queue, the youngest MOST_OPEN of them."""
         for forgotten in list(self._mails)[: max(0, len(self._mails) - MOST_OPEN)]:
-            del self._mails[forgotten]
+            self._mails.forget(forgotten)
         return {"mails": {key: _known(mail) for key, mail in self._mails.items()}} if self._mails else {}
 
 
-def _row_of(line: Line, queue_id: str, words: bytes, mails: dict[str, _Mail]) -> dict[str, Any] | str | None:
+class _Mails(dict[str, _Mail]):
+    """
+    The mails in the queue by host and queue id.
+
+    A content filter takes a mail out and hands it in again under another queue id, as a client on this very host. Both
+    carry one message id, so the second is known to come from the device that handed in the first.
+    """
+
+    def __init__(self, mails: Mapping[str, _Mail]) -> None:
+        super().__init__(mails)
+        self._first: dict[tuple[str, str], str] = {}
+        for key, mail in mails.items():
+            if mail.message_id:
+                self._first.setdefault((key.partition(" ")[0], mail.message_id), key)
+
+    def name(self, key: str, message_id: str | None) -> None:
+        """Note the message id of a mail, and where it came from if it only came back from a filter."""
+        mail = self.setdefault(key, _Mail())
+        mail.message_id = message_id
+        if message_id is None:
+            return
+        first = self.get(self._first.setdefault((key.partition(" ")[0], message_id), key))
+        if first and first is not mail and _is_this_host(mail.client_ip) and not _is_this_host(first.client_ip):
+            mail.client_ip, mail.client_name, mail.client_user = first.client_ip, first.client_name, first.client_user
+
+    def forget(self, key: str) -> _Mail:
+        """Take a mail out and return it, or an unknown one."""
+        mail = self.pop(key, _UNKNOWN)
+        name = (key.partition(" ")[0], mail.message_id or "")
+        if self._first.get(name) == key:
+            del self._first[name]
+        return mail
+
+
+def _is_this_host(client_ip: str | None) -> bool:
+    return client_ip is not None and (client_ip.startswith("127.") or client_ip == "::1")
+
+
+def _row_of(line: Line, queue_id: str, words: bytes, mails: _Mails) -> dict[str, Any] | str | None:
     """Return what `words` say of the mail `queue_id`; lines that only tell about it go into `mails`."""
     key = f"{line.host} {queue_id}"
     if _UNBRACKETED.match(words):
@@ -200,7 +239,7 @@ def _row_of(line: Line, queue_id: str, words: bytes, mails: dict[str, _Mail]) ->
     if words.startswith((b"host ", b"SASL authentication failed", b"SASL [CACHED]")):
         return _earlier_host(words, mails.get(key, _UNKNOWN))
     if words.rstrip() == b"removed":
-        return {"kind": "done", **_known(mails.pop(key, _UNKNOWN))}
+        return {"kind": "done", **_known(mails.forget(key))}
     if words.startswith(b"from=<"):
         return _sender_or_expiry(words, key, mails)
     _learn(words, key, mails)
@@ -272,25 +311,25 @@ def _own_refusal(message: bytes) -> Row | None:
     return ("deliveries", values)
 
 
-def _learn(words: bytes, key: str, mails: dict[str, _Mail]) -> None:
+def _learn(words: bytes, key: str, mails: _Mails) -> None:
     if match := _CLIENT.match(words):
         name, ip, _, user = match.groups()
         if behind := _ORIGINAL_CLIENT.search(words, match.end()):
             name, ip = behind.groups()  # a content filter handed it in again; the device is the first client
         # Short queue ids are used again: a new client begins a new mail, which is the youngest.
-        mails.pop(key, None)
+        mails.forget(key)
         mails[key] = _Mail(client_ip=_ip(ip), client_name=_name(name), client_user=_text(user))
     elif match := _PICKUP.match(words):
-        mails.pop(key, None)
+        mails.forget(key)
         mails[key] = _Mail(client_name=f"local uid {match[1].decode()}", sender=_address(match[2]))
     elif match := _MESSAGE_ID.match(words):
-        mails.setdefault(key, _Mail()).message_id = _text(match[1])
+        mails.name(key, _text(match[1]))
     elif match := _HEADER_CHECK_HELO.fullmatch(words):
         mail = mails.setdefault(key, _Mail())
         mail.client_name = mail.client_name or _name(match[1])
 
 
-def _sender_or_expiry(words: bytes, key: str, mails: dict[str, _Mail]) -> dict[str, Any] | None:
+def _sender_or_expiry(words: bytes, key: str, mails: _Mails) -> dict[str, Any] | None:
     match = _FROM.match(words)
     if match is None:
         return None

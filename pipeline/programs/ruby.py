@@ -26,7 +26,9 @@ _CLASS = rf"Net::SMTP(?P<name>{'|'.join(_NAMES)})"
 SIGN = Sign(
     re.compile(rb"Net::SMTP(?:AuthenticationError|FatalError|ServerBusy|SyntaxError|UnknownError)\b"), (b"Net::SMTP",)
 )
-_BEFORE = re.compile(rf"{_CLASS}\W{{1,4}}(?P<reply>[2-5]\d\d[ -][^\n]*(?:\n\t?\s{{0,40}}[2-5]\d\d[ -][^\n]*){{0,50}})")
+_BEFORE = re.compile(
+    rf"{_CLASS}(?:\W{{1,4}}|\n[\w. -]{{1,40}}: )(?P<reply>[2-5]\d\d[ -][^\n]*(?:\n\t?\s{{0,40}}[2-5]\d\d[ -][^\n]*){{0,50}})"
+)
 _BEHIND = re.compile(rf"(?P<reply>\b[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}})?[^\n]{{0,2000}}?)\s\({_CLASS}\)")
 
 

@@ -55,8 +55,6 @@ def line(body: str, carrier: object = plain) -> Line:
         ("[ERROR]\t2026-11-23T18:22:53.721Z\tsaid", 721_000),
         ('time="2026-11-23T18:22:53Z" said', 0),
         ("(2026-11-23 18:22:53) said", 0),
-        ("2026-11-23T18:22:53.000000001Z stdout F 2026-11-23 18:22:53 said", 0),
-        ("app-1  | 2026-11-23 18:22:53 said", 0),
     ],
 )
 def test_a_time_is_read_as_logging_libraries_write_it(text: str, micro: int) -> None:
@@ -66,13 +64,11 @@ def test_a_time_is_read_as_logging_libraries_write_it(text: str, micro: int) -> 
 
 
 def test_a_line_without_a_time_belongs_to_the_record_above_it() -> None:
-    head, more, other = lines("2026-11-23 18:22:53 x\n  at y\n2026-11-23T18:22:54.5Z stderr F   at z\n")
+    head, more = lines("2026-11-23 18:22:53 x\n  at y\n")
 
     assert isinstance(head, Line)
     assert isinstance(more, Line)
-    assert isinstance(other, Line)
     assert (more.time, more.is_bare, more.message) == (AT, True, b"  at y")
-    assert (other.time, other.is_bare, other.message) == (AT + timedelta(seconds=1.5), True, b"  at z")
 
 
 @pytest.mark.parametrize(

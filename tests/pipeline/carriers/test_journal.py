@@ -71,6 +71,21 @@ def test_a_binary_value_is_read_whole_wherever_a_read_ends(message: bytes) -> No
         assert [line.message for line in read("export", body, (cut,))] == [b"first", message, b"last"]
 
 
+@pytest.mark.parametrize("form", ["json-pretty", "json-sse", "json-seq"])
+def test_other_forms_of_json_tell_the_same_lines_wherever_a_read_ends(form: str) -> None:
+    entries = [{**ENTRY, "MESSAGE": said} for said in ("first", "}", "last")]
+    texts = {
+        "json-pretty": [json.dumps(entry, indent=8).encode() + b"\n" for entry in entries],
+        "json-sse": [b"data: " + json.dumps(entry).encode() + b"\n\n" for entry in entries],
+        "json-seq": [b"\x1e" + json.dumps(entry).encode() + b"\n" for entry in entries],
+    }[form]
+    body = b"".join(texts)
+
+    assert find("pipeline.carriers", "journal_json").looks_like(body)
+    for cut in (place + 1 for place, byte in enumerate(body) if byte == 0x0A):
+        assert [line.message for line in read("json", body, (cut,))] == [b"first", b"}", b"last"]
+
+
 def test_a_message_of_byte_numbers_is_read() -> None:
     body = json.dumps({**ENTRY, "MESSAGE": list(b"caf\xe9"), "LIST": ["a", "b"]}).encode() + b"\n"
 

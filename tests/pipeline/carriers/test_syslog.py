@@ -36,6 +36,11 @@ def time_of(stamp: str, as_of: datetime = AS_OF, zone: tzinfo = UTC) -> datetime
         b"<22>1 2026-11-23T18:24:22+00:00 relay01 postfix/smtp 241 - -  A1: to=<x>",
         b"<22>1 2026-11-23T18:24:22+00:00 relay01 postfix/smtp 241 ID47 - \xef\xbb\xbfA1: to=<x>",
         b'<22>1 2026-11-23T18:24:22Z relay01 postfix/smtp - - [meta x="1" y="\\"]\\\\"][b@1] A1: to=<x>',
+        b"Nov 23 2026 18:24:22 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 relay01 mail.info postfix/smtp[241]: A1: to=<x>",
+        b"Mon 2026-11-23 18:24:22 UTC relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Mon 2026-11-23 19:24:22 CET relay01 postfix/smtp[241]: A1: to=<x>",
+        b"1795458262.000000 relay01 postfix/smtp[241]: A1: to=<x>",
     ],
 )
 def test_each_header_yields_the_same_line(line: bytes) -> None:
@@ -46,6 +51,12 @@ def test_each_header_yields_the_same_line(line: bytes) -> None:
         datetime(2026, 11, 23, 18, 24, 22, tzinfo=UTC), "relay01", b"postfix/smtp", b"", b"A1: to=<x>"
     )
     assert found.pid in {b"241", b"-", b""}
+
+
+def test_a_header_without_a_host_names_the_program_all_the_same() -> None:
+    found = read(b"Nov 23 18:24:22 postfix/smtp[241]: A1: to=<x>")
+
+    assert found == Header(datetime(2026, 11, 23, 18, 24, 22, tzinfo=UTC), None, b"postfix/smtp", b"241", b"A1: to=<x>")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,7 @@ def test_a_line_without_a_message_is_still_a_line() -> None:
         b"Nov 23 18:24:22",
         b"Nov 23 18:24:22 relay01",
         b" Nov 23 18:24:22 relay01 postfix/smtp[1]: x",
-        b"1795458018.2 relay01 postfix/smtp[1]: x",
+        b"179545801.2 relay01 postfix/smtp[1]: x",
         b"<22>1 - relay01 postfix/smtp 241 - - x",
     ],
 )
