@@ -18,24 +18,40 @@ from email.message import Message
 
 MOST_PARTS = 200
 LONGEST_TEXT = 256 << 10
+LONGEST_REPORT = 4 << 20
 OWN_MARK = "X-Authsunset-Message"
 
-_STATUS_TYPES = {"message/delivery-status", "message/global-delivery-status"}
+_STATUS_HEADER = re.compile(rb"^(Content-Type:\s*)message/((?:global-)?delivery-status)", re.IGNORECASE | re.MULTILINE)
+_STATUS_TYPES = {"text/x-delivery-status", "text/x-global-delivery-status"}
+"""What we call the types of a report: the parser would take its fields apart before it is decoded."""
 _RETURNED_TYPES = {
     "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "message/partial",
 }  # fmt: skip
 _DAEMONS = re.compile(
-    r"mailer-?daemon|postmaster|mail ?delivery|mail administrator|<>|microsoftexchange|mdaemon|no-?reply.*mail",
-    re.IGNORECASE,
+    r"mailer[- ]?daemon|postmaster|mail ?delivery|mail administrator|microsoftexchange|mdaemon", re.IGNORECASE
 )
+_NOBODY = re.compile(r"\s*(?:<>|<?\s*mailer-?daemon\b[^<>]{0,250}>?)\s*", re.IGNORECASE)
+_OF_LISTS = ("List-Id", "List-Unsubscribe", "List-Post")
+_ANSWERS = re.compile(r"\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|vs|i|r)(?:\[\d\])?\s*:", re.IGNORECASE)
 _BOUNCE_SUBJECTS = re.compile(
     r"undeliver|returned mail|mail failed|returning to sender|failure notice|mail delivery|could not be delivered|"
     r"delivery (?:status|fail|report|notif|problem|error|has failed)|nondeliverable|non-delivery|mail system error|"
     r"message (?:status|delivery)|warning: message|delayed|unzustellbar|nicht zugestellt|non remis|rejected|delivery",
     re.IGNORECASE,
 )
+_FAILED = re.compile(
+    r"(?:could|can|was|were|has|have) ?not (?:be|been)? ?(?:delivered|sent)|undeliver|"
+    r"deliver(?:y|ed)? (?:\w+ ){0,4}fail|"
+    r"fail(?:ed|ure)? (?:\w+ ){0,4}deliver|permanent (?:fatal )?error|unable to deliver|did not reach|not reach|"
+    r"nicht zugestellt|unzustellbar|n'a pas pu|no se pudo|non (?:\u00e8|e') stato",
+    re.IGNORECASE,
+)
+RECIPIENT_LINE = re.compile(
+    r"(?:^|\n)[ \t]*(?:To: |Recipient: |User: )?<?([^\s<>:;,\"]{1,64}@[^\s<>:;,\"]{1,253})>?(?: |:|\n|\.\.\.|$)"
+)
+"""A line that begins with the address of a recipient."""
 _RETURNED = re.compile(
-    r"^\s*(?:-{2,} ?(?:original message|this is a copy|below this line is a copy|the header|unsent message|"
+    r"^[ \t>|]{0,20}(?:-{2,80} ?(?:original message|this is a copy|below this line is a copy|the header|unsent message|"
     r"transcript of message|message header|returned (?:mail|message)|forwarded message|copy of|included is)|"
     r"(?:original message|your message|message) (?:follows|headers?|text)|return-path: |received: from |"
     r"here is a copy|the body of your message|\[?original message)",
@@ -71,15 +87,17 @@ def messages_in(body: bytes) -> list[bytes]:
 
 def bounce_of(raw: bytes) -> Bounce | None:
     """Return what `raw` reports as a bounce, or None where it is none, or one of our own messages."""
-    message = message_from_bytes(raw.lstrip(), policy=policy.compat32)
+    raw = _STATUS_HEADER.sub(rb"\1text/x-\2", raw.lstrip())
+    message = message_from_bytes(raw, policy=policy.compat32)
     if message[OWN_MARK]:
         return None
     parts = _parts(message)
     status = next((part for part in parts if part.get_content_type().lower() in _STATUS_TYPES), None)
-    if status is None and not _is_from_a_mail_system(message):
+    is_report = status is not None and message.get_content_type().lower() == "multipart/report"
+    if not is_report and not _is_from_a_mail_system(message, parts):
         return None
     text, returned = _text_of(parts), _returned_of(parts)
-    about, recipients = _fields_of(_status_text(status)) if status is not None else ({}, [])
+    about, recipients = _fields_of(_decoded(status, LONGEST_REPORT)) if status is not None else ({}, [])
     if not recipients and (report := _REPORT.search(text)):
         about, recipients = _fields_of(text[report.start() :])  # a report whose boundaries were lost on the way
     return Bounce(message, about, tuple(recipients), text, returned)
@@ -102,14 +120,32 @@ def _parts(message: Message) -> list[Message]:
     return found
 
 
-def _is_from_a_mail_system(message: Message) -> bool:
-    sender = f"{message.get('From', '')} {message.get('Return-Path', '')} {message.get('X-Original-From', '')}"
+def _is_from_a_mail_system(message: Message, parts: list[Message]) -> bool:
+    """
+    Return whether a mail without a report says all the same that it is a bounce.
+
+    People sign as postmaster and quote bounces, newsletters come from daemons, and From is anybody's to write. So a
+    mail system shows in more than its name: in a return path of nobody, in what it returns, or in how it names who
+    failed.
+    """
+    subject = _subject(message)
+    if any(message[name] for name in _OF_LISTS) or _ANSWERS.match(subject):
+        return False
     if message["X-Failed-Recipients"]:
         return True
-    if not _DAEMONS.search(sender):
+    is_from_nobody = _NOBODY.fullmatch(str(message.get("Return-Path", ""))) is not None
+    sender = f"{message.get('From', '')} {message.get('X-Original-From', '')}"
+    is_daemon = (_DAEMONS.search(sender) or _NOBODY.fullmatch(sender)) is not None
+    if not is_from_nobody and not is_daemon:
         return False
-    returns = any(part.get_content_type().lower() in _RETURNED_TYPES for part in _parts(message))
-    return returns or _BOUNCE_SUBJECTS.search(_subject(message)) is not None
+    if any(part.get_content_type().lower() in _RETURNED_TYPES for part in parts):
+        return True
+    whole = _whole_text(parts)
+    if _BOUNCE_SUBJECTS.search(subject) is None:
+        return is_from_nobody and is_daemon and _FAILED.search(whole) is not None
+    if is_daemon and (is_from_nobody or _RETURNED.search(whole)):
+        return True
+    return _FAILED.search(whole) is not None and (_RETURNED.search(whole) or RECIPIENT_LINE.search(whole)) is not None
 
 
 def _subject(message: Message) -> str:
@@ -121,6 +157,12 @@ def _subject(message: Message) -> str:
 
 def _text_of(parts: list[Message]) -> str:
     """Return the text for people: the first text parts, before what is returned."""
+    whole = _whole_text(parts)
+    cut = _RETURNED.search(whole)
+    return whole[: cut.start()] if cut and cut.start() > 0 else whole
+
+
+def _whole_text(parts: list[Message]) -> str:
     texts: list[str] = []
     for part in parts:
         kind = part.get_content_type().lower()
@@ -129,11 +171,9 @@ def _text_of(parts: list[Message]) -> str:
         if kind.startswith("text/") and not part.is_multipart():
             text = _decoded(part)
             texts.append(_without_tags(text) if kind == "text/html" else text)
-    if not texts and parts[0].get_content_type().lower().startswith("multipart/"):
+    if not texts and parts[0].get_content_type().lower().startswith("multipart/") and not parts[0].is_multipart():
         texts = [_decoded(parts[0])]
-    whole = "\n".join(texts)[:LONGEST_TEXT]
-    cut = _RETURNED.search(whole)
-    return whole[: cut.start()] if cut and cut.start() > 0 else whole
+    return "\n".join(texts)[:LONGEST_TEXT]
 
 
 def _returned_of(parts: list[Message]) -> dict[str, str]:
@@ -152,28 +192,21 @@ def _returned_of(parts: list[Message]) -> dict[str, str]:
     return {}
 
 
-def _decoded(part: Message) -> str:
+def _decoded(part: Message, longest: int = LONGEST_TEXT) -> str:
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
         inner = part.get_payload()
-        return "\n\n".join(str(each) for each in inner) if isinstance(inner, list) else str(inner or "")
+        return "" if isinstance(inner, list) else str(inner or "")[:longest]
     charset = part.get_content_charset() or "utf-8"
     try:
         text = payload.decode(charset)
     except (LookupError, UnicodeDecodeError):
         text = payload.decode("utf-8", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")[:LONGEST_TEXT]
+    return text.replace("\r\n", "\n").replace("\r", "\n")[:longest]
 
 
 def _without_tags(html: str) -> str:
     return re.sub(r"<(?![^\s<>]{1,320}@)[^<>]{0,2000}>", " ", re.sub(r"<(?:br|/p|/tr|/div)[^<>]{0,200}>", "\n", html))
-
-
-def _status_text(status: Message) -> str:
-    payload = status.get_payload()
-    if isinstance(payload, list):
-        return "\n\n".join(each.as_string() for each in payload if isinstance(each, Message))
-    return _decoded(status)
 
 
 def _fields_of(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:

@@ -20,7 +20,9 @@ from pipeline.model import Chunk, Reject
 _STAMPED = re.compile(
     rb"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?P<fraction>[.,]\d{1,9})?[^\s\],.]{0,8}\]?:?\s+(?P<said>.*)", re.DOTALL
 )
+_EXIM = rb"(?:Start|End) queue run: pid|SMTP (?:(?:connection|call) from|(?:protocol|syntax) |\w{1,10} timeout )"
 _SENTENCE = re.compile(
+    rb"(?!" + _EXIM + rb")"
     rb"(?:[A-Z][a-z]+|SMTP|SERVER|CLIENT|Net::\w+)[\s:.,](?!\S{1,60}\[\d{1,10}\]:)"
     rb"|\d{1,10} (?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL) "
 )

@@ -2,7 +2,8 @@
 Exim's own logs (mainlog, rejectlog): a local time, with `log_timezone` its shift, with `+pid` a process id, then the
 text.
 
-A reply of several lines stands on several lines, of which only the first has a time.
+A reply of several lines stands on several lines, of which only the first has a time; and in the rejectlog the envelope
+and the headers of what was refused stand below it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ _OWN = re.compile(
     rb"[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4} |authenticator failed|(?:^|\W)H=|(?:Start|End) queue run|"
     rb"exim \d\.\d|SMTP (?:connection|call|protocol|command|syntax)|rejected |no host name found|no MAIL in SMTP"
 )
+_REFUSED_HEADER = re.compile(rb"Envelope-(?:from|to): |[A-Z* ] [A-Za-z][\w-]{0,60}:|\t|    \S")
 _HEAD_LINES = 500
 
 
 def looks_like(head: bytes) -> bool:
     """Return whether lines in `head` begin as Exim's do, and one goes on so."""
-    lines = [line for line in head.splitlines() if line.strip()][:_HEAD_LINES]
+    lines = [line for line in head.splitlines() if line.strip() and not _REFUSED_HEADER.match(line)][:_HEAD_LINES]
     found = [match for line in lines if (match := _LINE.match(line))]
     return 2 * len(found) >= len(lines) > 0 and any(_OWN.search(match[4][:200]) for match in found)
 

@@ -7,11 +7,14 @@ its log hides. Leaves: all other mail, our own messages, what is returned with a
 recipient.
 
 What a reader could not guess:
-- Only a report counts: a message/delivery-status, or a mail of a mail system that says so. A newsletter, a ticket or a
-  forwarded bounce that quotes the error is no evidence, and neither is the subject of the mail that comes back.
+- Only a report counts: a multipart/report, or a mail of a mail system that shows as one by more than its name. A
+  newsletter, a reply, a postmaster's own words, a ticket or a forwarded bounce that quotes the error is no evidence,
+  and neither is the subject of the mail that comes back.
+- Where the fields give no answer, one recipient's words in the text are not those of another.
 - The status field is often wrong or general (nullmailer writes 5.7.3 for 5.7.30, Exim and OpenSMTPD 5.0.0): what the
   server said goes before it. A mail that was put off until it was given up has a status of 4.x and has failed: it is
-  `expired`.
+  `expired`. Where Exchange and Amazon give up they say 4.4.7 for it, and 4.4.0 before; the answer that they got stands
+  behind it.
 - The sender is the envelope's, as far as it is told: X-Postfix-Sender, or Return-Path of the returned mail, or to whom
   the bounce goes, or From of the returned mail.
 - The time is that of the last try, or else when the bounce was written.
@@ -23,14 +26,16 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from pipeline.answers import answer, host_of
-from pipeline.bounce import Bounce, addresses_in, bounce_of, messages_in, plain
-from pipeline.model import Carry, Chunk, Parsed, event_id_of, rows_of
+from pipeline.bounce import RECIPIENT_LINE, Bounce, addresses_in, bounce_of, messages_in, plain
+from pipeline.lines import KEPT_OF_LONG
+from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
 
 WHOLE = True
-MOST_RECIPIENTS = 1_000
+MOST_RECIPIENTS = 2_000
 
 _HEADERS = re.compile(
     rb"(?:\A|\n)(?:From|To|Subject|Date|Message-Id|Return-Path|Received|X-Failed-Recipients):", re.IGNORECASE
@@ -48,10 +53,22 @@ _SAID = (
         rf"\s?[:=]?\s*[\"'(]?(?P<reply>{_MARKED}(?:[ :,-]|$).*)",
         re.IGNORECASE | re.MULTILINE,
     ),
-    re.compile(rf"^\W*(?P<reply>{_CODE}(?:[ :,-]|$).*)", re.MULTILINE),
+    re.compile(rf"^\W{{0,20}}(?P<reply>{_CODE}(?:[ :,-]|$).*)", re.MULTILINE),
     re.compile(rf"(?P<reply>\(?#{_ENHANCED}\)?.*)"),
     re.compile(rf"(?P<reply>(?<![\d.]){_ENHANCED}(?![\d.]) .*)"),
 )
+_MOST_SECTIONS = 5
+_WORDS = re.compile(r"[^\W\d_]{3}[^\n]*")
+_EXPIRED = re.compile(r"\W{0,3}[45]\d\d[ -]+#?[45]\.4\.7\b")
+_IN_VAIN = re.compile(r"\W{0,3}[45]\d\d[ -]+#?[45]\.4\.[07]\b")
+_CAUSE = re.compile(
+    r"(?:(?:returned|responded with:?|said:)\s{1,3}['\"<]?|<)(?P<reply>[45]\d\d[ -]+#?[45]\.\d{1,3}\.\d{1,3}\b)"
+)
+_PEER = re.compile(
+    r"(?:\bhost|\bserver|Remote Server at|while talking to) (?P<host>[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,9})"
+    r"(?=\.?:| ?\[| \()"
+)
+_STATUS_ALONE = _SAID[4:]
 _PAIR = re.compile(rf"(?P<code>{_CODE})[ -]+['\"(]{{0,2}}#?(?P<enhanced>{_ENHANCED})(?![\d.])")
 _BARE_CODE = re.compile(rf"(?:^|said: |with: |:|\]: |['\" (])(?P<code>{_MARKED})(?=[ :,-]|$)")
 _BARE_STATUS = re.compile(rf"(?<![\d.])#?(?P<enhanced>{_ENHANCED})(?![\d.])")
@@ -67,7 +84,12 @@ _STAGES = (
         ),
         "data",
     ),
-    (re.compile(r"SASL authentication failed|Authentication failed|in reply to AUTH", re.IGNORECASE), "auth"),
+    (
+        re.compile(
+            r"SASL authentication failed|Authentication failed|in reply to AUTH|after AUTH|sent: AUTH", re.IGNORECASE
+        ),
+        "auth",
+    ),
 )
 _ENDED = re.compile(r"\s*\(in reply to [^)]{1,60}\)?\s*\Z|\)\s*\Z")
 _DELAYED = re.compile(
@@ -84,9 +106,6 @@ _OUTCOMES = {
 }  # fmt: skip
 _STATUS = re.compile(_ENHANCED)
 _GENERAL = re.compile(r"[245]\.0\.0")
-_RECIPIENT_LINE = re.compile(
-    r"(?:^|\n)[ \t]*(?:To: |Recipient: |User: )?<?([^\s<>:;,\"]{1,64}@[^\s<>:;,\"]{1,253})>?(?: |:|\n|\.\.\.|$)"
-)
 
 
 def looks_like(head: bytes) -> bool:
@@ -100,12 +119,20 @@ def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file l
     raws = messages_in(body.body)
     rows: list[dict[str, Any]] = []
     left = 0
+    rejects: list[Reject] = []
     for raw in raws:
-        bounce = bounce_of(raw)
+        try:
+            bounce = bounce_of(raw)
+        except RecursionError:  # of the parser, which goes down into each part
+            rejects.append(Reject(raw[:KEPT_OF_LONG], body.offset, "has parts within parts, deeper than any mail has"))
+            continue
+        if bounce and len(bounce.recipients) > MOST_RECIPIENTS:
+            why = f"reports more than {MOST_RECIPIENTS} recipients; the rest is not read"
+            rejects.append(Reject(raw[:KEPT_OF_LONG], body.offset, why))
         found = list(_rows(bounce, body)) if bounce else []
         rows += found
         left += not found
-    return Parsed({"deliveries": rows_of("deliveries", rows)}, lines=len(raws), left=left)
+    return Parsed({"deliveries": rows_of("deliveries", rows)}, tuple(rejects), lines=len(raws), left=left)
 
 
 def _rows(bounce: Bounce, body: Chunk) -> Iterator[dict[str, Any]]:
@@ -115,6 +142,8 @@ def _rows(bounce: Bounce, body: Chunk) -> Iterator[dict[str, Any]]:
         yield _hidden_log_in(bounce, refused, common)
     for number, fields in enumerate(whose):
         row = _row(bounce, fields, common)
+        if not row["recipient"] and not bounce.text.strip() and not bounce.about:
+            continue
         itself = (
             str(bounce.message.get("Message-ID", "")),
             row["log_host"],
@@ -132,7 +161,7 @@ def _reported(bounce: Bounce) -> Iterator[Mapping[str, str]]:
         yield from bounce.recipients
         return
     failed = list(addresses_in(str(bounce.message.get("X-Failed-Recipients", ""))))
-    named = failed or [match[1].lower() for match in _RECIPIENT_LINE.finditer(bounce.text)]
+    named = failed or [match[1].lower() for match in RECIPIENT_LINE.finditer(bounce.text)]
     own = {
         parseaddr(str(bounce.message.get("To", "")))[1].lower(),
         parseaddr(str(bounce.message.get("From", "")))[1].lower(),
@@ -174,13 +203,17 @@ def _return_path(returned: Mapping[str, str]) -> str:
 def _row(bounce: Bounce, fields: Mapping[str, str], common: Mapping[str, Any]) -> dict[str, Any]:
     recipient = plain(fields.get("final-recipient") or fields.get("original-recipient") or "").strip("<>").lower()
     status = _STATUS.search(fields.get("status", ""))
-    text = _reply_of(bounce, fields, recipient)
-    endpoint = host_of(plain(fields.get("remote-mta", "")).split(" ")[0].encode()) or None
+    near = _near(bounce.text, recipient)
+    text = _reply_of(bounce, fields, near)
+    endpoint = host_of(plain(fields.get("remote-mta", "")).split(" ")[0].encode()) or _peer_of(
+        f"{plain(fields.get('diagnostic-code', ''))}\n{near}"
+    )
     said = answer(_ENDED.sub("", text), endpoint)
     kind, outcome = _OUTCOMES.get(fields.get("action", "failed").lower().split(" ")[0], ("try", "unknown"))
-    if outcome == "rejected" and _is_given_up(status[0] if status else "", said["reply_code"], text, bounce):
+    codes = _codes(text, said, status[0] if status else None)
+    if outcome == "rejected" and _is_given_up(status[0] if status else "", codes, text, bounce):
         kind = "expired"
-    words = " ".join((text, _near(bounce.text, recipient)))
+    words = f"{text} {near}"
     known = {name: value for name, value in common.items() if name != "written_at"}
     return {
         **known,
@@ -190,22 +223,52 @@ def _row(bounce: Bounce, fields: Mapping[str, str], common: Mapping[str, Any]) -
         "outcome": outcome,
         "recipient": recipient or None,
         "stage": next((stage for sign, stage in _STAGES if sign.search(words)), "unknown"),
-        **_codes(text, said, status[0] if status else None),
+        **codes,
         "expires_at": _time(fields.get("will-retry-until", "")),
     }
 
 
-def _reply_of(bounce: Bounce, fields: Mapping[str, str], recipient: str) -> str:
+def _reply_of(bounce: Bounce, fields: Mapping[str, str], near: str) -> str:
     """Return the server's words: of the recipient's own field, or else of the text for people."""
     field = plain(fields.get("diagnostic-code", ""))
     if field and _HAS_CODE.search(field):
-        return field
-    near = _near(bounce.text, recipient)
-    for pattern in _SAID:
-        for text in (near, bounce.text):
-            if found := pattern.search(text):
-                return _paragraph(text, found.start("reply"))
+        return _cause_of(field, near)
+    for text in (near, bounce.text):
+        if found := _answer_in(text):
+            return _cause_of(_paragraph(text, _start_of(found)), near)
+        if text is near and len(bounce.recipients) != 1 and (words := _WORDS.search(near)):
+            return _paragraph(near, words.start())  # an answer elsewhere is that for another
     return field
+
+
+@lru_cache(maxsize=4)  # the text of a bounce is asked once for each of its recipients
+def _answer_in(text: str) -> re.Match[str] | None:
+    return next((found for pattern in _SAID if (found := pattern.search(text))), None)
+
+
+@lru_cache(maxsize=4)
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _start_of(found: re.Match[str]) -> int:
+    """Return where the words begin that a code belongs to: with the code, or where it stands behind them, the line."""
+    start = found.start("reply")
+    if found.re not in _STATUS_ALONE:
+        return start
+    words = _WORDS.search(found.string, found.string.rfind("\n", 0, start) + 1)
+    return min(start, words.start()) if words else start
+
+
+def _cause_of(said: str, near: str) -> str:
+    """Return what the last server answered, where `said` is only that the sending one waited for it in vain."""
+    if not _IN_VAIN.match(said):
+        return said
+    causes = [text[found.start("reply") :] for text in (said[3:], near) for found in _CAUSE.finditer(text)]
+    told = [cause for cause in causes if not _IN_VAIN.match(cause)] or [
+        cause for cause in causes if not _EXPIRED.match(cause)
+    ]
+    return _paragraph(told[0], 0) if told else said
 
 
 def _codes(text: str, said: Mapping[str, Any], status: str | None) -> dict[str, Any]:
@@ -218,14 +281,24 @@ def _codes(text: str, said: Mapping[str, Any], status: str | None) -> dict[str, 
     return {"reply_code": number, "enhanced_code": spoken or status}
 
 
+def _peer_of(words: str) -> str | None:
+    """Return the host that a recipient's own words name as the one that answered."""
+    found = _PEER.search(words)
+    return found["host"].lower() if found else None
+
+
 def _near(text: str, recipient: str) -> str:
-    """Return what stands behind the recipient's address, up to the next one."""
-    place = text.lower().find(recipient) if recipient else -1
-    if place < 0:
-        return ""
-    behind = text[place + len(recipient) : place + len(recipient) + 2_000]
-    end = _RECIPIENT_LINE.search(behind, 1)
-    return behind[: end.start()] if end else behind
+    """Return what stands behind the recipient's address, each time up to the next one."""
+    sections: list[str] = []
+    lower = _lower(text)
+    place = lower.find(recipient) if recipient else -1
+    while place >= 0 and len(sections) < _MOST_SECTIONS:
+        start = place + len(recipient)
+        behind = text[start : start + 2_000]
+        end = RECIPIENT_LINE.search(behind, 1)
+        sections.append(behind[: end.start()] if end else behind)
+        place = lower.find(recipient, start)
+    return "\n".join(sections)
 
 
 def _paragraph(text: str, start: int) -> str:
@@ -234,14 +307,13 @@ def _paragraph(text: str, start: int) -> str:
     return " ".join(text[start : end.start() if end else start + 2_000].split())
 
 
-def _is_given_up(status: str, code: int | None, text: str, bounce: Bounce) -> bool:
-    if code is not None and code >= 500 and not status.startswith("4"):
+def _is_given_up(status: str, codes: Mapping[str, Any], text: str, bounce: Bounce) -> bool:
+    code, enhanced = codes["reply_code"], codes["enhanced_code"] or ""
+    if status.startswith("4"):
+        return True
+    if (code or 0) >= 500 or (enhanced.startswith("5") and not _GENERAL.fullmatch(enhanced)):
         return False
-    return (
-        status.startswith("4")
-        or bool(_GIVEN_UP.search(text) or _GIVEN_UP.search(bounce.text[:2_000]))
-        or (code is not None and code < 500)
-    )
+    return bool(_GIVEN_UP.search(text) or _GIVEN_UP.search(bounce.text[:2_000])) or (code or 500) < 500
 
 
 def _hidden_log_in(bounce: Bounce, refused: re.Match[str], common: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,10 +53,12 @@ _RECIPIENT = re.compile(rb"(?:[^\",]|" + QUOTED + rb")++", re.DOTALL)
 _STDERR = re.compile(rb"(?:msmtp|sendmail): (.*)", re.DOTALL)
 _SAID = re.compile(r"[^:]{1,60}: (?=[2-5]\d\d[ -])")
 _NOT_SENT = "could not send mail"
+_TEMPORARY = ("cannot connect", "network ")
 _ASIDE = ("cannot log to", "log info was", "warning")
 _NEXT_LINE = re.compile(r"\\n(?=\d{3}[ -])")
 _MECHANISM = re.compile(
-    r"\([^()]*?\b(PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|EXTERNAL|SCRAM-[A-Z0-9-]+|XOAUTH2|OAUTHBEARER)\)\Z"
+    r"(?:\([^()]*?\b|authentication method )"
+    r"(PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|EXTERNAL|SCRAM-[A-Z0-9-]+|XOAUTH2|OAUTHBEARER)\)?\Z"
 )
 _STAGES = (
     (re.compile(r"^authentication |support(?:s)? authentication|authentication method"), "auth"),
@@ -242,7 +244,8 @@ def _failure_rows(failure: _Failure) -> list[Row]:
         return []
     said = "\n".join(failure.answers).encode()
     sender, recipient = _REFUSED_SENDER.search(failure.error), _REFUSED_RECIPIENT.search(failure.error)
-    told = {"size": None, "code": said[:3], "answer": said, "error": failure.error.encode(), "exit": b"EX_UNAVAILABLE"}
+    exit_code = b"EX_TEMPFAIL" if failure.error.startswith(_TEMPORARY) else b"EX_UNAVAILABLE"
+    told = {"size": None, "code": said[:3], "answer": said, "error": failure.error.encode(), "exit": exit_code}
     row = {
         **_answered(told, None, is_auth_off=False),
         "sender": sender[1].lower() if sender else None,

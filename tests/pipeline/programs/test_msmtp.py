@@ -38,13 +38,33 @@ def line(
         ("Wed Dec 30 08:00:01 2026 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
         ("Wed Dec 30 08:00:01 UTC 2026 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
         ("1798617601 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("30.12.2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("30/Dec/2026:09:00:01 +0100 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("Wed, 30 Dec 2026 08:00:01 +0000 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("2026/12/30 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("12/30/2026 08:00:01 AM ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("30/12/2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("20261230-080001 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("20261230 080001 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("30-Dec-2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("30-12-2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("2026-12-30 09:00:01 CET ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("2026-12-30 08:00:01 UTC ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("déc. 30 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("Dez 30 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("Mi 30 Dez 2026 09:00:01 CET ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("mer. 30 déc. 2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("Wed 30 Dec 2026 08:00:01 AM UTC ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("mar 30 dic 2026 08:00:01 ", datetime(2026, 12, 30, 8, 0, 1, tzinfo=UTC)),
+        ("2026-12-30 08:00 ", datetime(2026, 12, 30, 8, 0, tzinfo=UTC)),
+        ("30. Dezember 2026 08:00 ", datetime(2026, 12, 30, 8, 0, tzinfo=UTC)),
     ],
 )
 def test_time_stamps_are_read_as_the_log_format_writes_them(stamp: str, time: datetime) -> None:
     assert one_row(line(stamp=stamp))["event_time"] == time
 
 
-@pytest.mark.parametrize("stamp", ["", "déc. 30 08:00:01 ", "Feb 30 08:00:01 ", "30/12/26 08:00 "])
+@pytest.mark.parametrize("stamp", ["", "2026-12-29 ", "07:00 ", "Feb 30 08:00:01 ", "30/12/26 08:00 "])
 def test_a_stamp_that_nobody_can_read_gives_way_to_the_time_in_the_answer(stamp: str) -> None:
     assert one_row(line(stamp=stamp))["event_time"] == datetime(2026, 12, 30, 8, 0, 1, 100_000, tzinfo=UTC)
 
@@ -145,3 +165,24 @@ def test_a_failure_before_any_server_was_asked_is_left() -> None:
     parsed = read("msmtp: account default not found\nmsmtp: could not send mail (account default from x)\n")
 
     assert (rows_of(parsed), parsed.left) == ([], 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "mechanism", "stage"),
+    [
+        ("the server does not support authentication method LOGIN", "LOGIN", "auth"),
+        ("the server does not support authentication", None, "auth"),
+    ],
+)
+def test_a_way_to_log_in_that_is_not_offered_any_more_is_told_apart(
+    error: str, mechanism: str | None, stage: str
+) -> None:
+    row = one_row(line(f"errormsg='{error}' exitcode=EX_UNAVAILABLE"))
+
+    assert (row["reply_class"], row["auth_mechanism"], row["stage"]) == ("mech_unknown", mechanism, stage)
+
+
+def test_a_network_that_is_down_is_told_as_the_log_tells_it_on_stderr_too() -> None:
+    text = "msmtp: cannot connect to smtp.office365.com, port 587: Connection refused\nmsmtp: could not send mail\n"
+
+    assert (one_row(text)["stage"], one_row(text)["outcome"]) == ("connect", "deferred")
