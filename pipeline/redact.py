@@ -1,10 +1,11 @@
 """
 Take out what can be a credential, before anything is stored, quarantined or shown.
 
-Reads: the argument of AUTH (PLAIN, LOGIN, XOAUTH2 …), bearer tokens, JSON web tokens, `password=`, a line, or what one
-side of a transcript says, that is nothing but base64 (the answers to the challenges of AUTH LOGIN), and any word that
-is base64 of text: no id decodes to a dozen printable letters by chance. Leaves: queue ids, request ids, message ids
-and everything else that only looks a little like base64.
+Reads: the argument of AUTH (PLAIN, LOGIN, XOAUTH2 …), bearer tokens, JSON web tokens; `password=` and its like in
+settings, commands, addresses (`smtp://user:…@host`) and password maps; a line, or what one side of a transcript says,
+that is nothing but base64 (the answers to the challenges of AUTH LOGIN); and any word that is base64 of text: no id
+decodes to a dozen printable letters by chance. Leaves: queue ids, request ids, message ids and everything else that
+only looks a little like base64.
 
 Rather too much goes than too little; a log line never says anything by a bare base64 word.
 """
@@ -25,17 +26,28 @@ from pipeline.model import Parsed
 MARK = "[redacted]"
 
 _MECHANISM = r"(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|NTLM|GSSAPI|CRAM-MD5|DIGEST-MD5|SCRAM-SHA-[\w-]{1,12}|EXTERNAL)"
-_BASE64 = r"[A-Za-z0-9+/_-]{4,}={0,3}"
+_SPACE = r"(?:[\s+]|%20){1,4}"
+_BASE64 = r"(?:[A-Za-z0-9+/_-]|%(?:2B|2F|3D)){4,}={0,3}"
+_NOT_SAID = rf"(?![*\[]|(?-i:[a-z]+)\b|{_MECHANISM}\b)"
+_NUL = r"(?:\\x00|\\u0000|\\000|\^@)"
+_NAMES = (
+    r"pass(?:word|wd|phrase|wort)?|pwd|kennwort|wachtwoord|mot de passe|contrase(?:ñ|n|\\u00f1)a|password[oe]|senha|"
+    r"(?:client|app|shared)?[_-]?secret|(?:access|refresh|auth|bearer)[_-]?token|api[_-]?key"
+)
 _CREDENTIALS = re.compile(
-    rf"(?P<auth>\bAUTH(?:ENTICATE)?[\s+]{{1,4}}{_MECHANISM}[\s+]{{1,4}}(?:\\?[\"'])?)"
-    rf"(?![*\[]|(?-i:[a-z]+)\b){_BASE64}"
-    r"|(?P<bearer>\bAuthorization: ?Basic[\s+]{1,4}|\bBearer[\s+]{1,4})"
-    rf"(?![*\[]|(?-i:[a-z]+)\b){_BASE64}[\w.~+/=-]*"
+    rf"(?P<auth>\bAUTH(?:ENTICATE)?{_SPACE}{_MECHANISM}{_SPACE}(?:\\?[\"'])?){_NOT_SAID}{_BASE64}"
+    rf"|(?P<bearer>\bAuthorization: ?Basic{_SPACE}|\bBearer{_SPACE}){_NOT_SAID}{_BASE64}[\w.~+/=-]*"
     r"|(?P<jwt>\b)eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"
-    r"|(?P<word>\b(?:password|passwd|passphrase|pwd|client_secret|access_token|refresh_token|api[_-]?key)"
-    r"[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?![*\[]|\s)[^\s\"',;&]{3,}"
-    r"|(?P<option>(?:^|\s)(?:--auth-password|--password|-ap)[\s=])(?![*\[])[^\s]+",
-    re.IGNORECASE,
+    # A name of a secret, a sign, and its value: up to the quote that closes it, or else one word. A reply is none.
+    rf"|(?P<word>(?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s{{0,2}}(?:=>|[=:>])\s{{0,2}}(?:b?[\"'])?)"
+    r"(?![*\[]|\s|[245]\d\d[ -])"
+    r"(?:(?<=\")[^\"\n]{1,200}|(?<=')[^'\n]{1,200}|[^\s\"',;&<]{3,})"
+    r"|(?P<option>(?:^|\s)(?:--auth-password|--password|-ap)[\s=])(?![*\[])(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S+)"
+    r"|(?P<user>(?:^|\s)(?:-u|--user)[\s=][\"']?[^\s:\"']{1,100}:)(?!/)[^\s\"']+"
+    r"|(?P<url>://[^\s/:@\"']{1,200}:)[^\s/@\"']{1,200}(?=@)"
+    r"|(?P<map>^\[?[\w.-]{3,200}\]?(?::\d{1,5})?[ \t]{1,20}[^\s:@]{1,64}@[^\s:]{1,255}:)(?!\d{1,5}\b)\S+"
+    rf"|(?P<nul>{_NUL}[^\s\\\"']{{1,200}}{_NUL})[^\s\\\"']{{1,200}}",
+    re.IGNORECASE | re.MULTILINE,
 )
 _SAID = re.compile(
     r"(?P<mark>^|[<>~*|]\s{0,3}|\b[CS]: {0,2}|-> {0,2}|\b(?:SERVER|SENT|send|client)[:>]\s{0,2}|334 )"
@@ -100,7 +112,10 @@ def _silenced(match: re.Match[str]) -> str:
 
 
 _SHORTEST = 16
-_SUSPECT = r"(?i)auth|bearer|eyJ|pass|pwd|secret|token|key|[A-Za-z0-9+/_-]{16}"
+_SUSPECT = (
+    r"(?i)auth|bearer|eyJ|pass|pwd|secret|token|key|kennwort|wachtwoord|contrase|senha|://|-u |--user|x00|u0000|\^@|"
+    r"[A-Za-z0-9+/_-]{16}|@\S+:\S"
+)
 _HINT = re.compile(_SUSPECT)
 _MORE_THAN_AN_ID = r"\s"
 _IDS = {"event_id", "request_id", "queue_id", "session_id", "trace_id"}
