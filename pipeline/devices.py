@@ -80,6 +80,10 @@ class Devices:
         else:
             handing.sender, handing.recipients = address_in(argument), []
 
+    def name_of(self, key: str) -> str | None:
+        """Return what the device of the session `key` called itself, where that is open."""
+        return self._open[key].name if key in self._open else None
+
     def is_handing(self, key: str) -> bool:
         """Return whether the session `key` has begun a mail."""
         return key in self._open and self._open[key].sender is not None

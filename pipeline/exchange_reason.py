@@ -1,9 +1,12 @@
-"""
+r"""
 What Exchange Server writes down as the reason that a mail was put off or failed: which answer it quotes, and whose.
 
 One reason may be wrapped in another: `[{LED=…};{MSG=…};{FQDN=…};{IP=…};{LRT=…}]` with its parts in any order, the
 transport's own `451 4.4.0 Primary target IP address responded with: "550 …"`, or `[Message=550 …]`. The innermost
 answer is the server's; the words around it are Exchange's own.
+
+Where several values stand in one column, Exchange parts them by semicolons and sets one that holds a semicolon or an
+apostrophe between apostrophes, with each of its own doubled. Line breaks are written as \r and \n.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ _MOST_WRAPPED = 4
 _LONGEST = 16_000
 _PART = re.compile(r"\{(LED|FQDN|IP)=")
 _PART_END = re.compile(r"\}(?=;|\]|$)")
-_RESPONDED = re.compile(r"(?:responded with|failed on Frontend with):? ?[\"'](.*)", re.DOTALL | re.IGNORECASE)
+_RESPONDED = re.compile(r"(?:responded with|failed on Frontend with):? {0,2}[\"'](.*)", re.DOTALL | re.IGNORECASE)
 _BEHIND = re.compile(r"[\"']?\.? (?:Attempted failover to|Either there are no|The last endpoint attempted)")
 _MESSAGE = re.compile(r"\[Message=(?=[45]\d\d[ -])", re.IGNORECASE)
 _EXPIRED = re.compile(r"QUEUE\.Expired;\s*(?=[45]\d\d[ -])", re.IGNORECASE)
@@ -30,6 +33,8 @@ _LAST_ADDRESS = re.compile(
 )
 _STATUS = re.compile(r"\s*(?:[2-5]\d\d(?=[ -])|[245]\.\d{1,3}\.\d{1,3}\b|\[\{|$)")
 _LISTED = re.compile(r"\](?:;|$)(?=\[\{|$)")
+_VALUE = re.compile(r"'((?:[^']|'')*+)'(?=;|$)|([^;]*)", re.DOTALL)
+_BREAK = re.compile(r"(?:\\r)?\\n(?=\d{3}[ -])|\\r\\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,29 @@ def _up_to_bracket(text: str) -> str:
     return text
 
 
+def values_in(text: str) -> list[str]:
+    """Return the values that stand in one column, as they were before they were packed."""
+    values: list[str] = []
+    place = 0
+    while (value := _VALUE.match(text, place)) is not None:
+        values.append(value[2] if value[1] is None else value[1].replace("''", "'"))
+        place = value.end() + 1
+        if place > len(text):
+            break
+    return values
+
+
 def statuses_of(text: str, recipients: int) -> list[str]:
     """
     Return the status of each recipient; all of `text` for each where the list cannot be parted.
 
-    The list is parted by semicolons, but a status may hold semicolons itself.
+    Exchange 2010 and programs that copy such rows leave the apostrophes out, though a status holds semicolons.
     """
+    text = _BREAK.sub("\n", text)
+    packed = values_in(text)
     if recipients == 1:
-        return [text]
-    for parts in (_packed_list(text), text.split(";")):
+        return packed if len(packed) == 1 else [text]
+    for parts in (packed, _packed_list(text), text.split(";")):
         if len(parts) == recipients and all(_STATUS.match(part) for part in parts):
             return parts
     return [text] * recipients

@@ -18,14 +18,20 @@ UNREAD = "?"
 
 _REPLY = re.compile(r"[2-5]\d\d(?=[ -]|$)", re.ASCII)
 _COMMAND = re.compile(
-    r"(?:EHLO|HELO|STARTTLS|X-ANONYMOUSTLS|AUTH|X-EXPS|MAIL|RCPT|DATA|BDAT|RSET|QUIT|NOOP|VRFY|EXPN|HELP)(?= |$)",
+    r"(?:EHLO|HELO|STARTTLS|X-ANONYMOUSTLS|AUTH|X-EXPS|XPROXY(?:FROM|TO)?|MAIL|RCPT|DATA|BDAT|RSET|QUIT|NOOP|VRFY|EXPN"
+    r"|HELP)(?= |$)",
     re.IGNORECASE,
 )
 _WITH_ARGUMENT = {"EHLO", "HELO", "MAIL", "RCPT", "BDAT"}
 _LOG_IN = {"AUTH", "X-EXPS"}
-_MECHANISMS = "LOGIN|PLAIN|XOAUTH2|OAUTHBEARER|NTLM|GSSAPI|CRAM-MD5|DIGEST-MD5|EXCHANGEAUTH"
+_PROXY = re.compile(r" (?P<name>IP|PORT|DOMAIN|AUTHSRC)=(?P<value>[^\s=]{1,255})(?= |$)", re.IGNORECASE)
+_MECHANISMS = "LOGIN|PLAIN|XOAUTH2|OAUTHBEARER|NTLM|GSSAPI|CRAM-MD5|DIGEST-MD5|EXTERNAL|EXCHANGEAUTH"
 _MECHANISM = re.compile(rf"\S+ +({_MECHANISMS})(?= |$)", re.IGNORECASE)
-_TOLD = re.compile(r"sending message with RecordId|User Name: |authenticated$", re.IGNORECASE)
+_TOLD = re.compile(
+    r"sending message with RecordId|User Name: |authenticated$|"
+    r"(?:Unable to initialize i|I)nbound .{1,40} because of \w{1,60}$",
+    re.IGNORECASE,
+)
 
 _REDACTED = b"[redacted]"
 _AUTH = rb"\b(?:AUTH|X-EXPS)(?:[ \t]+(?:%b)(?![\w+/=-]))" % _MECHANISMS.encode()
@@ -97,6 +103,8 @@ def kept_of(data: str) -> str:
         return UNREAD
     if mechanism := _MECHANISM.match(data):
         return f"{command[0]} {mechanism[1]}"
+    if command[0].upper().startswith("XPROXY"):
+        return command[0] + "".join(part[0] for part in _PROXY.finditer(data))
     return data if command[0].upper() in _WITH_ARGUMENT else command[0]
 
 

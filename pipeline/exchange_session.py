@@ -5,17 +5,21 @@ Exchange logs both sides of a talk in one file. Commands may be pipelined, so ea
 that wait for their answers; DATA and AUTH are answered more than once (354, 334) and stay at its head until the last
 answer. Records are put in the order of their numbers, which have gaps (a broken line) and repeats in real logs, so a
 record that is ahead of its turn waits for at most a few others. Rows carry `event_time` as ISO text, because a refusal
-may have to wait in the carry, which is JSON.
+may have to wait in the carry, which is JSON; one that belongs to another table than `deliveries` names it as `table`.
+
+A front end of Exchange passes sessions on to the servers behind it. XPROXY and XPROXYFROM tell these which device it
+speaks for; XPROXYTO asks it to pass a session on to the outside, and what is answered from then on is another's answer.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pipeline.answers import signer_of
+from pipeline.answers import protocol_of, signer_of
 from pipeline.endpoints import OTHER, is_microsoft, service_of
+from pipeline.exchange_reason import reason_of
 from pipeline.exchange_record import UNREAD, Record
 from pipeline.model import event_id_of
 from pipeline.replies import Reply, read_reply
@@ -32,6 +36,11 @@ _SIZE = re.compile(r"\sSIZE=(\d{1,18})(?!\S)", re.IGNORECASE)
 _SENDING = re.compile(r"sending message with RecordId \d+ and InternetMessageId (\S.*)", re.IGNORECASE)
 _QUEUED = re.compile(r"250 2\.[06]\.0 (?:OK )?(<[^<>\s]+>)", re.IGNORECASE)
 _USER_NAME = re.compile(r"User Name: (\S.*)", re.IGNORECASE)
+_FAILED = re.compile(r"(?:Unable to initialize i|I)nbound .{1,40} because of (\w{1,60})$", re.IGNORECASE)
+_PROXIED = re.compile(r"(IP|PORT|DOMAIN|AUTHSRC)=(\S+)", re.IGNORECASE)
+_TARGET = re.compile(r"\bXPROXYTOTARGET(IPADDRESS|HOSTNAME) (\S{1,255})", re.IGNORECASE)
+_BEGUN = re.compile(r"\d{3}-")
+_LONGEST_REPLY = 16_000
 _ENDPOINT = re.compile(r"(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})")
 
 _STAGES = {
@@ -46,10 +55,11 @@ _STAGES = {
     "DATA": "data",
     "BDAT": "data",
     "CHUNK": "data",
+    "XPROXYTO": "unknown",
 }
 _LOG_IN = ("AUTH", "X-EXPS")
 _BASIC_REFUSED = {"basic_retired", "basic_disabled"}
-_PROTOCOLS = {"LOGIN": "basic", "PLAIN": "basic", "XOAUTH2": "oauth2", "OAUTHBEARER": "oauth2"}
+_NO_LOG_IN = range(500, 505)  # a command that is unknown or out of order; nobody was asked for a password
 # Which commands an answer can belong to. After a gap in the log it tells how many commands before have lost theirs.
 _ONLY_FOR = {"334": _LOG_IN, "235": _LOG_IN, "354": ("DATA",), "221": ("QUIT",)}
 _RATHER_FOR = {"250 2.1.0 ": ("MAIL",), "250 2.1.5 ": ("RCPT",), "535 5.7.": _LOG_IN}
@@ -107,7 +117,12 @@ class Session:
     mechanism: str | None = None
     log_in: str | None = None  # accepted · refused · None while unanswered
     user: str | None = None
+    why: str | None = None  # the log-in failed
+    device: str | None = None  # for which a front end speaks
+    remote_port: str | None = None  # to which a front end is asked to go on
+    passed_to: str | None = None  # the server that answers behind it
     message_id: str | None = None  # of the mail that comes next
+    begun: Record | None = None  # a reply whose last line is still to come
     unanswered: list[Command] = field(default_factory=list)
     held: list[Row] = field(default_factory=list)  # refusals at AUTH, until the session shows whose mail it was
     mail: Mail | None = None
@@ -124,6 +139,7 @@ class Session:
                 **stored,
                 "early": [Record(**record) for record in stored["early"]],
                 "last": Record(**stored["last"]) if stored["last"] else None,
+                "begun": Record(**stored["begun"]) if stored.get("begun") else None,
                 "unanswered": [Command(**command) for command in stored["unanswered"]],
                 "held": [dict(row) for row in stored["held"]],
                 "mail": Mail(**_copied(stored["mail"])) if stored["mail"] else None,
@@ -170,10 +186,24 @@ class Session:
         elif record.event == "*":
             self._learn(record)
         elif record.event == self._command_event(record):
-            return self._command(record)
+            return self._rest_of_reply() + self._command(record)
         else:
-            return self._reply(record)
+            return self._line_of_reply(record)
         return []
+
+    def _line_of_reply(self, record: Record) -> list[Row]:
+        """Take in a reply, or a line of one, which some versions of Exchange write line by line."""
+        rows: list[Row] = []
+        if self.begun and self.begun.data[:3] == record.data[:3]:
+            record = replace(self.begun, data=f"{self.begun.data}\n{record.data}"[:_LONGEST_REPLY])
+        else:
+            rows = self._rest_of_reply()
+        self.begun = record if _BEGUN.match(record.data.rpartition("\n")[2]) else None
+        return rows if self.begun else rows + self._reply(record)
+
+    def _rest_of_reply(self) -> list[Row]:
+        begun, self.begun = self.begun, None
+        return self._reply(begun) if begun else []
 
     def _command_event(self, record: Record) -> str:
         if not self.log:
@@ -185,7 +215,9 @@ class Session:
         if sending := _SENDING.match(record.context):
             self.message_id = sending[1].strip()[:998]
         elif self.log == RECEIVE and (name := _USER_NAME.match(record.context)):
-            self.user = name[1].strip().lower()
+            self.user = name[1].strip().lower() if name[1].strip() != "NULL" else None
+        elif self.log == RECEIVE and (failed := _FAILED.match(record.context)):
+            self.why = failed[1]
         elif self.log == RECEIVE and record.context.lower() == "authenticated":
             self.user = record.data.lower() or self.user
 
@@ -197,7 +229,9 @@ class Session:
         if verb in {"EHLO", "HELO"}:
             self.client_name = argument.strip()[:255] or None
         elif verb in _LOG_IN:
-            self.mechanism, self.log_in, self.user = argument.upper() or UNREAD, None, None
+            self.mechanism, self.log_in, self.user, self.why = argument.upper() or UNREAD, None, None, None
+        elif verb.startswith("XPROXY"):
+            self._pass_on(verb, dict(_PROXIED.findall(argument)))
         elif verb == "MAIL":
             rows = self._begin_mail(record, argument)
         elif verb == "RCPT":
@@ -209,6 +243,16 @@ class Session:
             rows = self._release(None)
         self.unanswered.append(Command(verb, len(self.mail.recipients) - 1 if self.mail else -1))
         return rows
+
+    def _pass_on(self, verb: str, parts: dict[str, str]) -> None:
+        """Learn for whom a front end speaks, or to which port it is to go on."""
+        parts = {name.upper(): value for name, value in parts.items()}
+        if verb == "XPROXYTO":
+            self.remote_port = parts.get("PORT") or self.remote_port
+        elif self.log == RECEIVE and "IP" in parts:
+            self.device = parts["IP"].strip("[]").lower().removeprefix("ipv6:")
+            self.client_name, self.user = parts.get("DOMAIN"), None
+            self.mechanism = None if parts.get("AUTHSRC", "").lower() == "anonymous" else UNREAD
 
     def _is_in_exchange(self) -> bool:
         return any(command.verb in {*_LOG_IN, "DATA"} for command in self.unanswered)
@@ -232,6 +276,8 @@ class Session:
         is_known, command = self._answered(code[1], record.data)
         if not is_known or code[1].startswith("3"):
             return []
+        if command and command.verb == "XPROXYTO" and not code[1].startswith("2"):
+            return [self._passed_back(record)]
         reply = read_reply(record.data, self._service())
         if command is None:
             return self._unasked(record, reply)
@@ -271,6 +317,9 @@ class Session:
     def _accepted(self, command: Command, record: Record, reply: Reply) -> list[Row]:
         if command.verb in _LOG_IN:
             self.log_in = "accepted"
+            return self._signin(record, "accepted", None) if command.verb == "AUTH" else []
+        if command.verb == "XPROXYTO":
+            self._go_on_to(dict(_TARGET.findall(record.data)))
         elif command.verb in {"DATA", "BDAT"}:
             return self._settle(record, "data", "accepted", reply)
         elif command.verb == "RSET":
@@ -284,12 +333,63 @@ class Session:
         if stage == "auth":
             self.log_in = "refused"
             self.held.append(self._row(record, stage, _outcome(reply), reply))
-            return []
+            is_log_in = command.verb == "AUTH" and code not in _NO_LOG_IN
+            return self._signin(record, "rejected", reply) if is_log_in else []
         if stage in {"connect", "tls"}:
             return [self._row(record, stage, _outcome(reply), reply)]
         if command.verb == "RCPT" and code != 421:
             return self._refuse_one(command.recipient, record, reply)
         return self._settle(record, stage, _outcome(reply), reply)
+
+    def _go_on_to(self, target: dict[str, str]) -> None:
+        """From here on another server answers, to which a front end passes the session on; nobody tells its log-in."""
+        target = {name.upper(): value for name, value in target.items()}
+        if not target:
+            return
+        self.banner = target.get("HOSTNAME", "").rstrip(".").lower() or None
+        ip = target.get("IPADDRESS", "").strip("[]")
+        self.passed_to = f"[{ip}]:{self.remote_port}" if ip and self.remote_port else ip or None
+        self.mechanism, self.log_in = UNREAD, None
+
+    def _passed_back(self, record: Record) -> Row:
+        """Return the answer of the server that a front end was to pass the session on to."""
+        reason = reason_of(record.data)
+        service = service_of(reason.endpoint) if reason.endpoint else None
+        reply = read_reply(reason.text, service)
+        self.mechanism = UNREAD
+        row = self._row(record, "unknown", _outcome(read_reply(record.data, OTHER)), reply)
+        return row | {
+            "endpoint": reason.endpoint,
+            "endpoint_ip": reason.ip,
+            "endpoint_port": reason.port,
+            "service": service,
+            "auth_protocol": "basic" if reply.reply_class in _BASIC_REFUSED else "unknown",
+        }
+
+    def _signin(self, record: Record, outcome: str, reply: Reply | None) -> list[Row]:
+        """Return the log-in of a device at one's own server; what other servers answer is no log-in of a device."""
+        if self.log != RECEIVE:
+            return []
+        peers = self._peers()
+        return [
+            {
+                "table": "signins",
+                "event_time": record.time,
+                "user": self.user,
+                "client_ip": peers["client_ip"],
+                "client_name": peers["client_name"],
+                "client_app": "SMTP",
+                "auth_protocol": protocol_of(self.mechanism),
+                "auth_mechanism": self.mechanism if self.mechanism != UNREAD else None,
+                "service": "own_relay",
+                "outcome": outcome,
+                "error_code": str(reply.code) if reply and reply.code else None,
+                "error_text": self.why or (reply.text if reply else None),
+                "log_host": peers["log_host"],
+                "origin_offset": record.offset,
+                "event_id": self._event_id(record, "signin"),
+            }
+        ]
 
     def _refuse_one(self, place: int, record: Record, reply: Reply) -> list[Row]:
         if self.mail is None or self.mail.is_over:
@@ -322,9 +422,10 @@ class Session:
         return rows
 
     def _end(self, record: Record) -> list[Row]:
-        rows = self._release(None)
+        rows = [*self._rest_of_reply(), *self._release(None)]
         if any(command.verb in _LOG_IN for command in self.unanswered):
-            rows.append(self._row(record, "auth", "unknown", None))
+            rows.append(self._row(record, "auth", "rejected" if self.why else "unknown", None))
+            rows += self._signin(record, "rejected", None) if self.why else []
         rows += self._settle(record, self._stage_reached(), "unknown")
         self.unanswered, self.is_ended = [], True
         return rows
@@ -340,7 +441,7 @@ class Session:
             return "none" if self.is_whole else "unknown"
         if self.log_in == "refused" and outcome == "accepted":
             return "none"  # the log-in failed, and the mail was taken without one
-        return _PROTOCOLS.get(self.mechanism, "unknown")
+        return protocol_of(self.mechanism)
 
     def _row(self, record: Record, stage: str, outcome: str, reply: Reply | None) -> Row:
         """Return a row about the session, before any mail."""
@@ -388,11 +489,11 @@ class Session:
 
     def _peers(self) -> Row:
         is_own = self.log == RECEIVE
-        ip, port = _ip_and_port(self.local if is_own else self.remote)
+        ip, port = _ip_and_port(self.local if is_own else self.passed_to or self.remote)
         host, backslash, _ = self.connector.partition("\\")
         return {
             "log_host": host.lower() if is_own and backslash else None,
-            "client_ip": _ip_and_port(self.remote)[0] if is_own else None,
+            "client_ip": (self.device or _ip_and_port(self.remote)[0]) if is_own else None,
             "client_name": self.client_name if is_own else None,
             "endpoint": self.banner,
             "endpoint_ip": ip,

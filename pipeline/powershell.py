@@ -6,8 +6,11 @@ Reads: the properties that are asked for, in whatever encoding, delimiter and or
 What a reader could not guess:
 - A property that is not there is not the same as one that is empty: `names` tells which there are.
 - `Format-List` writes `Name : value`, pads the names, sets a blank line between objects, and goes on in an indented
-  line where a value is too long for the window. Prompts and remarks around it are left.
-- JSON has an address or an identity as an object; its Address, Name or Value is what the other forms write.
+  line where a value is too long for the window: it breaks at a space, which is lost, behind a hyphen, or in a word that
+  is longer than the window. Prompts and remarks around it are left.
+- Times are those of the machine, in its locale; ConvertTo-Json of Windows PowerShell writes `/Date(…)/` in UTC instead.
+- JSON has an address or an identity as an object; its Address, Name or Value is what the other forms write. A list is
+  written here with a line for each of its values, and a pair as Format-List writes it: `[key, value]`.
 """
 
 from __future__ import annotations
@@ -15,16 +18,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
 from pipeline.json_records import JsonRecord
 from pipeline.lines import KEPT_OF_LONG
+from pipeline.locales import DayOrder, moment_of
 from pipeline.model import Chunk, Reject
 from pipeline.tables import Export, columns_in, fold, lines_in, read, reject_of
 
 _PROPERTY = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]{0,99}) {0,100}:(?: (?P<value>.*))?", re.ASCII)
-_PROMPT = re.compile(r"(?:\[[^\]\n]{1,200}\]: )?PS [^\n]{0,400}>")
+_PROMPT = re.compile(r"(?:(?:\[[^\]\n]{1,200}\]: )?PS|\[PS\]) [^\n]{0,400}>")
+_SINCE_1970 = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/")
 _BY_MEANING = ("address", "name", "value")
 
 
@@ -43,22 +49,33 @@ class Saved:
 
 def objects_in(body: Chunk, names: Mapping[str, str]) -> Iterator[Saved | Reject | None]:
     """Yield each object, what cannot be read as a reject, and None for what is left; `names` maps folded properties."""
+    if _is_list(body.body):  # asked first: the prompt of Exchange's shell begins as JSON does
+        return _of_list(body, names)
     if looks_like_json(body.body[:256]):
         return _of_json(body, names)
-    if _is_list(body.body):
-        return _of_list(body, names)
     return _of_table(read(body, names), body)
 
 
 def properties_in(head: bytes, names: Mapping[str, str]) -> frozenset[str]:
     """Return which of our properties the objects in `head` have; `head` may be cut anywhere."""
-    if looks_like_json(head):
-        keys = re.findall(r"\"([A-Za-z]{1,100})\"\s{0,9}:", text_of(head))
-        return frozenset(names[fold(key)] for key in keys if fold(key) in names)
     if _is_list(head):
         found = map(_PROPERTY.match, text_of(head).splitlines())
         return frozenset(names[fold(each["name"])] for each in found if each and fold(each["name"]) in names)
+    if looks_like_json(head):
+        keys = re.findall(r"\"([A-Za-z]{1,100})\"\s{0,9}:", text_of(head))
+        return frozenset(names[fold(key)] for key in keys if fold(key) in names)
     return columns_in(head, names)
+
+
+def time_of(text: str, order: DayOrder, body: Chunk) -> datetime | None:
+    """Return the UTC time that a property writes, or None where it is none."""
+    since = _SINCE_1970.fullmatch(text)
+    if since is None:
+        return moment_of(text, order, body.zone)
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(since[1]))
+    except OverflowError:
+        return None
 
 
 def _is_list(head: bytes) -> bool:
@@ -91,8 +108,16 @@ def _of_record(record: JsonRecord, names: Mapping[str, str]) -> Saved:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(_one(each) for each in value)
+    return _one(value)
+
+
+def _one(value: Any) -> str:
     if isinstance(value, dict):
         inner = {str(key).lower(): each for key, each in value.items()}
+        if inner.keys() == {"key", "value"}:
+            return f"[{inner['key']}, {inner['value']}]"
         value = next((inner[key] for key in _BY_MEANING if isinstance(inner.get(key), (str, int))), None)
     return "" if value is None or isinstance(value, (list, dict)) else str(value)
 
@@ -126,6 +151,7 @@ class _Block:
     names: Mapping[str, str]
     properties: dict[str, str] = field(default_factory=dict)
     last: str = ""
+    piece: str = ""
     start: int = 0
 
     def has(self, name: str) -> bool:
@@ -134,10 +160,12 @@ class _Block:
     def add(self, name: str, value: str, offset: int) -> None:
         self.start = self.start if self.properties else offset
         self.last = fold(name)
-        self.properties[self.last] = value.strip()
+        self.piece = self.properties[self.last] = value.strip()
 
     def go_on(self, text: str) -> None:
-        self.properties[self.last] += text
+        is_in_word = self.piece.endswith("-") or " " not in self.piece
+        self.properties[self.last] += text if is_in_word else f" {text}"
+        self.piece = text
 
     def saved(self) -> Saved:
         known = {self.names[name]: value for name, value in self.properties.items() if name in self.names}

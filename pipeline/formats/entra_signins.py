@@ -50,7 +50,7 @@ _PROPERTIES = re.compile(r"\"properties\"\s{0,9}:\s{0,9}\"\s{0,9}\{", re.IGNOREC
 _ESCAPED = re.compile(r"\\\"(?:clientAppUsed|conditionalAccessStatus)\\\"\s{0,9}:", re.IGNORECASE)
 
 _MARKS = {"client_app", "conditional_access", "status", "protocol", "interactive", "events", "resource", "ip"}
-_SMTP_APPS = {"authenticated smtp", "smtp"}
+_SMTP_APP = re.compile(r"\bsmtp\b", re.IGNORECASE)
 _EXCHANGE = "office 365 exchange online"
 _EXCHANGE_ID = "00000002-0000-0ff1-ce00-000000000000"
 _LOG_ANALYTICS_RESOURCE = "microsoft.aadiam"
@@ -169,7 +169,10 @@ def _add(said: dict[str, str], name: str, value: Any) -> None:
 
 def _is_sign_in(said: Mapping[str, str], names: set[str]) -> bool:
     named = _is_named_sign_in(said)
-    return bool(names & {"created", "logged"}) and len(names & _MARKS) >= 3 if named is None else named
+    if named is not None:
+        return named
+    # A query may have kept a few columns only; no other log has one for the client app that a user logged in with.
+    return bool(names & {"created", "logged"}) and (len(names & _MARKS) >= 3 or {"client_app", "user"} <= names)
 
 
 def _is_named_sign_in(said: Mapping[str, str]) -> bool | None:
@@ -231,8 +234,8 @@ def _auth_protocol(sign_in: _SignIn) -> str:
 
 
 def _is_smtp(sign_in: _SignIn) -> bool:
-    """Return whether the client app is SMTP; it was listed as "Other clients; SMTP" too."""
-    return any(word.strip() in _SMTP_APPS for word in sign_in.first("client_app").lower().split(";"))
+    """Return whether the client app is SMTP, as in "Authenticated SMTP", "Other clients; SMTP", or another language."""
+    return _SMTP_APP.search(sign_in.first("client_app")) is not None
 
 
 def _service(sign_in: _SignIn) -> str:

@@ -32,7 +32,9 @@ MOST_OPEN = 5_000
 
 _FIELDS = ["date-time", "session", "source", "destination", "direction", "description"]
 _LOG_TYPE = re.compile(r"Transport Connectivity Log", re.IGNORECASE)
-_RESOLVED = re.compile(r"(?:^|[\s,;])([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)\[([0-9A-Fa-f.:]{2,45})\]")
+_RESOLVED = re.compile(
+    r"(?:^|[\s,;])([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,20})\[([0-9A-Fa-f.:, ]{2,4000})(?:\]|\.\.\.$)"
+)
 _MOST_RESOLVED = 50
 _FAILED = re.compile(
     r"Failed connection to \[?(?P<ip>\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40}?)\]?"
@@ -41,14 +43,24 @@ _FAILED = re.compile(
 )
 _TARGET = re.compile(r"\[TargetHost:([^|\]\s:]{1,255})(?::(\d{1,5}))?[|\]]", re.IGNORECASE)
 _MARKED = re.compile(r"\[Target(?:Host|IPAddress):", re.IGNORECASE)
-_ENDED = re.compile(r"Messages: \d{1,10} Bytes: \d{1,20} \((?:[A-Za-z ]{1,40}: ?)?(?P<why>.*)\)\.?", re.DOTALL)
+_ENDED = re.compile(
+    r"Messages: \d{1,10} Bytes: \d{1,20} (?:DiscardIDs: \d{1,20} )?\((?:[A-Za-z ]{1,40}: ?)?(?P<why>.*)\)\.?", re.DOTALL
+)
 _REPLY = re.compile(r"(?<![\d.])[45]\d\d[ -](?:[45]\.\d{1,3}\.\d{1,3}\b|[A-Za-z])")
 _STAGES = (
     (re.compile(r"authenticat|log-?on fail", re.IGNORECASE), "auth"),
     (re.compile(r"\bTLS\b|STARTTLS|certificate", re.IGNORECASE), "tls"),
-    (re.compile(r"Failed connection|unable to connect|Socket|timed ?out|refused|\bDNS\b", re.IGNORECASE), "connect"),
+    (
+        re.compile(
+            r"Failed connection|unable to connect|Socket|timed ?out|refused|\bDNS\b|\breported (?:by|for)\b",
+            re.IGNORECASE,
+        ),
+        "connect",
+    ),
 )
-_TROUBLE = re.compile(r"fail|error|unable|refused|timed ?out|unreachable|invalid|expired", re.IGNORECASE)
+_TROUBLE = re.compile(
+    r"fail|error|unable|refused|timed ?out|unreachable|invalid|expired|\breported (?:by|for)\b", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -131,11 +143,12 @@ def _told(record: dict[str, str], raw: RawLine, log: _Log) -> dict[str, Any] | N
     if record["direction"] == "-":
         log.hosts.pop(session, None)
     elif resolved := _RESOLVED.findall(said):
-        log.hosts[session] = known | {ip.lower(): host.lower() for host, ip in resolved[:_MOST_RESOLVED]}
-    found = _connect(said, known) or _answer(said, record["destination"])
-    if found is None:
+        found = [(ip.strip().lower(), host.lower()) for host, ips in resolved for ip in ips.split(",")]
+        log.hosts[session] = known | dict(found[:_MOST_RESOLVED])
+    failure = _connect(said, known) or _answer(said, record["destination"])
+    if failure is None:
         return None
-    reason, stage = found
+    reason, stage = failure
     row = answer(reason.text, reason.endpoint)
     if row["service"] in {None, OTHER} and row["reply_class"] == "unknown":
         return None

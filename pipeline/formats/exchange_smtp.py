@@ -2,7 +2,8 @@
 SMTP protocol logs of Exchange Server 2010 to SE: SmtpSend and SmtpReceive.
 
 Reads: each refusal and each acceptance of a mail, recipient by recipient, with the log-in that went before it. In a
-SmtpSend log the other server answers; in a SmtpReceive log one's own does, and its clients are the devices.
+SmtpSend log the other server answers; in a SmtpReceive log one's own does, and its clients are the devices, whose
+log-ins are `signins` besides.
 Leaves: connections without a mail or a refusal, failed connects, TLS details, permissions, greetings, and challenges.
 
 What a reader could not guess:
@@ -12,6 +13,10 @@ What a reader could not guess:
   The mail waits in Exchange's queue. The account of the Send connector is never logged.
 - A refused sender costs every recipient that was pipelined behind it: one row for each, with one request id.
 - A session that breaks off before the last answer has the outcome `unknown`: the server may have taken the mail.
+- A front end passes log-ins on to the server behind it, so the mail of such a session is in the log of that server
+  only, where XPROXY names the device; and a mail that goes out through a front end is answered by another server than
+  the one whose banner stands in the log.
+- Some versions write each line of a reply as a record of its own, others all of them in one.
 - A file that lost its header is read in the order of columns that all versions have; who answers tells which log it is.
 - The endpoint is what the banner claims to be. AUTH payloads are dropped while reading and never stored.
 - Sessions interleave, go on in the next read, and sometimes never end: after an hour of silence they are closed.
@@ -22,6 +27,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import pyarrow as pa
 
 from pipeline.exchange_csv import directive_of, names_of
 from pipeline.exchange_record import Record, read_record, redacted, text_of
@@ -80,10 +87,17 @@ def parse(body: Chunk, carry: Carry) -> Parsed:
             rows += log.sessions.take(f"{log.kind} {session_id}", record, session_id, log.kind)
     if body.is_last:
         rows += log.sessions.close_all()
-    timed = [row | {"event_time": datetime.fromisoformat(row["event_time"])} for row in rows]
-    return Parsed(
-        {"deliveries": rows_of("deliveries", timed)}, tuple(rejects), _carry_of(log), lines, lines - len(rejects)
-    )
+    return Parsed(_tables(rows, body.host), tuple(rejects), _carry_of(log), lines, lines - len(rejects))
+
+
+def _tables(rows: list[Row], host: str | None) -> dict[str, pa.Table]:
+    timed = [
+        row | {"event_time": datetime.fromisoformat(row["event_time"]), "log_host": row["log_host"] or host}
+        for row in rows
+    ]
+    deliveries = rows_of("deliveries", [row for row in timed if "table" not in row])
+    signins = [row for row in timed if "table" in row]
+    return {"deliveries": deliveries, **({"signins": rows_of("signins", signins)} if signins else {})}
 
 
 def _log_of(carry: Carry) -> _Log:

@@ -2,8 +2,8 @@
 hMailServer, from its log: tab-separated, each word in quotes, one line for each thing said.
 
 Reads: outbound sessions (`SMTPC`): each refusal and each acceptance of a mail, recipient by recipient, with the log-in
-before it; inbound sessions (`SMTPD`) for the device that handed a mail in; and `Delivering message from … to …` of
-`APPLICATION` for the sender of a session that never came to MAIL FROM.
+before it; inbound sessions (`SMTPD`) for the device that handed a mail in, and for its log-in, as `signins`; and
+`Delivering message from … to …` of `APPLICATION` for the sender of a session that never came to MAIL FROM.
 Leaves: what inbound sessions are told, POP and IMAP, `TCPIP`, `DEBUG`, `ERROR`, and what answers a challenge.
 
 What a reader could not guess:
@@ -14,19 +14,26 @@ What a reader could not guess:
 - Times are local. `[nl]` stands for a line break; some versions log each line of a reply by itself.
 - Bytes are the code page of the machine. A long line is cut in its middle (` ... `), by default beyond 500 signs.
 - A bare line feed within a reply breaks its line: the first half is read as far as it goes, the rest is left.
-- Session numbers begin anew when the service does. The password is logged as `***`, the user name in base64: dropped.
+- Session numbers begin anew when the service does.
+- The password is logged as `***`, the user name in base64. The name of one's own account is an address; of a log-in
+  at another server, and where it is anything else, it is dropped.
+- The log of one service alone (`hmailserver_SMTP_…`) has no `APPLICATION`.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pyarrow as pa
+
+from pipeline.answers import protocol_of
 from pipeline.devices import Devices
 from pipeline.exchange_session import Row
 from pipeline.lines import RawLine, lines_of, text_of, too_long
-from pipeline.model import Carry, Chunk, Parsed, Reject, rows_of
+from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
 from pipeline.open_sessions import OpenSessions
 from pipeline.redact import redacted_bytes
 from pipeline.stamps import Stamps
@@ -52,6 +59,13 @@ _DELIVERING = re.compile(
 _ABOUT = re.compile(r"SMTPDeliverer - Message (\d{1,20}): (.*)", re.DOTALL)
 _COMPLETED = re.compile(r"Message delivery thread completed|Message deleted|Message will be deleted")
 _QUEUED = re.compile(r"250 Queued", re.IGNORECASE)
+_AUTH = re.compile(
+    r"AUTH (?P<mechanism>[A-Z0-9-]{2,20})(?: (?P<user>[A-Za-z0-9+/=]{4,400}))?(?: \*\*\*)?", re.IGNORECASE
+)
+_USER_NAME = "334 VXNlcm5hbWU6"
+_ACCOUNT = re.compile(r"[\w.+%&'*/=?^{|}~!#$-]{1,64}@[\w.-]{1,255}")
+_ANSWERED = re.compile(r"(?P<code>[2-5]\d\d)[ -](?P<said>.{0,500})", re.DOTALL)
+_NO_LOG_IN = range(500, 505)
 _LONGEST_DELIVERY = timedelta(minutes=15)
 _LONGEST_REPLY = 16_000
 
@@ -67,6 +81,7 @@ class _Log:
     messages: dict[str, list[str]] = field(default_factory=dict)  # in delivery: time, sender, recipients
     about: dict[str, list[str]] = field(default_factory=dict)  # by session: message, sender, recipients
     begun: dict[str, str] = field(default_factory=dict)  # by session: a reply whose last line is still to come
+    logins: dict[str, list[str]] = field(default_factory=dict)  # by session: mechanism, user, what was asked for last
     is_broken: bool = False  # the line before lacks its closing quote
 
 
@@ -92,7 +107,13 @@ def parse(body: Chunk, carry: Carry) -> Parsed:
             left += 1
     if body.is_last:
         rows += _told(log, log.sessions.close_all())
-    return Parsed({"deliveries": rows_of("deliveries", rows)}, tuple(rejects), _carry_of(log), lines, left)
+    return Parsed(_tables(rows), tuple(rejects), _carry_of(log), lines, left)
+
+
+def _tables(rows: list[Row]) -> dict[str, pa.Table]:
+    signins = [row for row in rows if row.get("table") == "signins"]
+    deliveries = rows_of("deliveries", [row for row in rows if "table" not in row])
+    return {"deliveries": deliveries, **({"signins": rows_of("signins", signins)} if signins else {})}
 
 
 def _log_of(body: Chunk, carry: Carry) -> _Log:
@@ -105,6 +126,7 @@ def _log_of(body: Chunk, carry: Carry) -> _Log:
         {key: list(each) for key, each in carry.get("messages", {}).items()},
         dict(carry.get("about", {})),
         dict(carry.get("begun", {})),
+        {key: list(each) for key, each in carry.get("logins", {}).items()},
         carry.get("is_broken", False),
     )
 
@@ -116,6 +138,7 @@ def _carry_of(log: _Log) -> Carry:
         "messages": log.messages,
         "about": {key: each for key, each in log.about.items() if key in log.sessions},
         "begun": dict(list(log.begun.items())[-MOST_MESSAGES:]),
+        "logins": dict(list(log.logins.items())[-MOST_MESSAGES:]),
         "last": log.stamps.last.isoformat() if log.stamps.last else None,
         "is_broken": log.is_broken,
     }
@@ -158,8 +181,9 @@ def _heard(match: re.Match[bytes], time: datetime, offset: int, log: _Log) -> li
     key, ip = match["session"].decode("ascii"), (match["ip"] or b"").decode("ascii").lower() or None
     is_sent = said[1] == "SENT"
     if match["kind"] == b"SMTPD":
+        signins = _log_in(key, ip, said[2], time, offset, log, is_sent=is_sent)
         _take_in(key, ip, said[2], time, log, is_sent=is_sent)
-        return None
+        return signins or None
     return _say(key, ip, said[2], time, offset, log, is_sent=is_sent) or None
 
 
@@ -168,6 +192,56 @@ def _take_in(key: str, ip: str | None, words: str, time: datetime, log: _Log, *,
         log.devices.hear(key, ip, words)
     elif _QUEUED.match(words):
         log.devices.taken(key, time)
+
+
+def _log_in(
+    key: str, ip: str | None, words: str, time: datetime, offset: int, log: _Log, *, is_sent: bool
+) -> list[Row]:
+    """Return the log-in of a device that `words` complete."""
+    known = log.logins.get(key)
+    if not is_sent:
+        if auth := _AUTH.fullmatch(words):
+            log.logins[key] = [auth["mechanism"].upper(), _account(auth["user"] or ""), ""]
+        elif known and known[2] == _USER_NAME:
+            known[1] = _account(words)
+        return []
+    answered = _ANSWERED.match(words)
+    if known is None or answered is None:
+        return []
+    if words.startswith("334"):
+        known[2] = words.strip()
+        return []
+    mechanism, user, _ = log.logins.pop(key)
+    is_accepted = answered["code"].startswith("2")
+    if int(answered["code"]) in _NO_LOG_IN:
+        return []
+    row: Row = {
+        "table": "signins",
+        "event_time": time,
+        "user": user or None,
+        "client_ip": ip,
+        "client_name": log.devices.name_of(key),
+        "client_app": "SMTP",
+        "auth_protocol": protocol_of(mechanism),
+        "auth_mechanism": mechanism,
+        "service": "own_relay",
+        "outcome": "accepted" if is_accepted else "rejected",
+        "error_code": None if is_accepted else answered["code"],
+        "error_text": None if is_accepted else words,
+        "log_host": log.host,
+        "origin_offset": offset,
+        "event_id": event_id_of("hmailserver", "signin", key, time, ip, mechanism, user, answered["code"]),
+    }
+    return [row]
+
+
+def _account(encoded: str) -> str:
+    """Return the account that `encoded` names in base64; '' where it is none."""
+    try:
+        name = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except ValueError:
+        return ""
+    return name.lower() if _ACCOUNT.fullmatch(name) else ""
 
 
 def _say(key: str, ip: str | None, words: str, time: datetime, offset: int, log: _Log, *, is_sent: bool) -> list[Row]:

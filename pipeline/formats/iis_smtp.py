@@ -63,6 +63,7 @@ class _Log:
     mixed: dict[str, list[Any]]  # by address: how many connections, and when one of them was heard last
     as_of: datetime
     host: str | None
+    named: str | None = None  # the server that the last line names
 
 
 def looks_like(head: bytes) -> bool:
@@ -96,7 +97,7 @@ def _log_of(body: Chunk, carry: Carry) -> _Log:
     reading = Reading(Stamps(body.as_of, UTC), local, carry.get("fields"), started, carry.get("clock", ""))
     mixed = {key: list(each) for key, each in carry.get("mixed", {}).items()}
     sessions = OpenSessions(carry.get("sessions", {}), may_miss_log_ins=True)
-    return _Log(reading, sessions, Devices(carry.get("devices", {})), mixed, body.as_of, body.host)
+    return _Log(reading, sessions, Devices(carry.get("devices", {})), mixed, body.as_of, body.host, carry.get("named"))
 
 
 def _carry_of(log: _Log) -> Carry:
@@ -109,6 +110,7 @@ def _carry_of(log: _Log) -> Carry:
         "is_day_first": reading.local.is_day_first,
         "sessions": log.sessions.to_json(),
         "devices": log.devices.to_json(),
+        "named": log.named,
         "mixed": dict(list(log.mixed.items())[-MOST_MIXED:]),
     }
 
@@ -131,6 +133,7 @@ def _read(raw: RawLine, log: _Log) -> list[Row] | Reject | None:
     except ValueError as wrong:
         reason = str(wrong) if raw.is_ended else "The file ends in the middle of this line."
         return Reject(redacted_bytes(raw.raw), raw.offset, reason)
+    log.named = told.host or log.named
     if told.is_outbound:
         return _outbound(told, raw, log) or None
     _inbound(told, log)
@@ -233,7 +236,7 @@ def _row(row: Row, log: _Log, told: Told | None) -> Row:
     # Two connections may say the same in one second: only the place in the file tells them apart.
     event_id = event_id_of("iis_smtp", row["event_id"], row["origin_offset"])
     known = {"session_id": None, "client_ip": ip, "client_name": name, "event_id": event_id}
-    return {**row, **known, "event_time": time, "log_host": (told.host if told else None) or log.host}
+    return {**row, **known, "event_time": time, "log_host": (told.host if told else log.named) or log.host}
 
 
 def _signed_time(text: str) -> datetime | None:

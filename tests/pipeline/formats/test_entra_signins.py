@@ -161,6 +161,7 @@ class TestFields:
         [
             ("Authenticated SMTP", "Office 365 Exchange Online", "exchange_online"),
             ("Other clients; SMTP", "Office 365 Exchange Online", "exchange_online"),
+            ("Authentifiziertes SMTP", "Office 365 Exchange Online", "exchange_online"),
             ("Authenticated SMTP", None, "exchange_online"),
             ("Authenticated SMTP", "Another Service", None),
             ("IMAP4", "Office 365 Exchange Online", None),
@@ -296,3 +297,18 @@ class TestBrokenFiles:
     @given(st.binary(max_size=80))
     def test_whatever_stands_at_the_end_nothing_is_lost(self, noise: bytes) -> None:
         assert parsed_of(LINE.encode() + b"\n" + noise).tables["signins"].num_rows >= 1
+
+
+def test_a_query_that_kept_a_few_columns_is_read() -> None:
+    names = ("TimeGenerated", "UserPrincipalName", "ClientAppUsed", "ResultType")
+    table = {
+        "name": "PrimaryResult",
+        "columns": [{"name": name, "type": "string"} for name in names],
+        "rows": [["2026-12-01T08:00:00Z", "scan@contoso.example", "Authenticated SMTP", "0"]],
+    }
+
+    [row] = rows_of(json.dumps({"tables": [table]}))
+
+    assert (row["user"], row["auth_protocol"], row["service"], row["outcome"]) == (
+        "scan@contoso.example", "basic", "exchange_online", "accepted",
+    )  # fmt: skip

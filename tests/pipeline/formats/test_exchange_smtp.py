@@ -277,6 +277,71 @@ def test_one_s_own_server_is_never_taken_for_microsoft_s() -> None:
     assert [(row["service"], row["reply_class"]) for row in rows] == [("other", "unknown")]
 
 
+LOGGING_IN = ["+", ">220 ex01.contoso.example ready", "<EHLO device", ">250 OK", "<AUTH LOGIN", ">334 x", ">334 x"]
+
+
+def signins_of(talk: list[str]) -> list[dict[str, Any]]:
+    tables = read(RECEIVE + lines_of([*LOGGING_IN, *talk])).tables
+    rows: list[dict[str, Any]] = tables["signins"].to_pylist() if "signins" in tables else []
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("talk", "expected"),
+    [
+        (["*CONTOSO\\scan|authenticated", ">235 2.7.0 Authentication successful"], ("contoso\\scan", "accepted", None)),
+        (
+            ["*|Inbound AUTH LOGIN failed because of LogonDenied", "*|User Name: NULL", ">535 5.7.3 no"],
+            (None, "rejected", "LogonDenied"),
+        ),
+        (
+            ["*|Unable to initialize inbound AUTH LOGIN because of Unsupported", ">454 4.7.0 later"],
+            (None, "rejected", "Unsupported"),
+        ),
+        (
+            [">421 4.7.0 Too many errors on this connection"],
+            (None, "rejected", "421 4.7.0 Too many errors on this connection"),
+        ),
+        (
+            ["*|Inbound AUTH LOGIN failed because of LogonDenied", "*|User Name: nas@b.example", "-|Remote"],
+            ("nas@b.example", "rejected", "LogonDenied"),
+        ),
+    ],
+)
+def test_a_log_in_at_one_s_own_server_is_a_sign_in(talk: list[str], expected: tuple[str | None, ...]) -> None:
+    rows = signins_of(talk)
+
+    assert [(row["user"], row["outcome"], row["error_text"]) for row in rows] == [expected]
+    assert {(row["client_ip"], row["client_name"], row["service"], row["auth_protocol"]) for row in rows} == {
+        ("198.51.100.50", "device", "own_relay", "basic")
+    }
+
+
+@pytest.mark.parametrize("talk", [[">504 5.7.4 Unrecognized authentication type"], [">503 5.5.2 Send hello first"], []])
+def test_what_asks_for_no_password_is_no_sign_in(talk: list[str]) -> None:
+    assert signins_of(talk) == []
+
+
+def test_a_log_in_at_another_server_is_no_sign_in_of_a_device() -> None:
+    assert "signins" not in read(SEND + lines_of(["+", *LOG_IN, "<235 2.7.0 ok", "-"])).tables
+
+
+def test_a_reply_of_several_lines_that_breaks_off_is_read_as_far_as_it_goes() -> None:
+    rows = rows_of_talk([*LOG_IN, "<550-5.7.30 Basic authentication is not supported for", ">QUIT", "<221 bye", "-"])
+
+    assert [(row["stage"], row["reply_class"], row["endpoint"]) for row in rows] == [
+        ("auth", "basic_retired", "fr3p281ca0094.deup281.prod.outlook.com")
+    ]
+
+
+def test_a_log_that_does_not_say_whose_it_is_is_its_source_s() -> None:
+    log = SEND + lines_of(["+", *LOG_IN, f"<{RETIRED}", "-"])
+
+    (row,) = parse(Chunk(log.encode(), "SEND.LOG", host="ex02"), {}).tables["deliveries"].to_pylist()
+
+    assert row["log_host"] == "ex02"
+
+
 def test_a_hash_in_the_data_is_data() -> None:
     talk = [*LOG_IN, "<235 ok", ">MAIL FROM:<#fields:@contoso.example>", "<550 #Fields: a,b", "-"]
 
