@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import FormatError
-from pipeline.exchange_record import read_record
+from pipeline.exchange.record import read_record
 from pipeline.model import Chunk
 from pipeline.reading import read
 from pipeline.recognise import recognise

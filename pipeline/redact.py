@@ -26,31 +26,51 @@ from pipeline.model import Parsed
 MARK = "[redacted]"
 
 _MECHANISM = r"(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|NTLM|GSSAPI|CRAM-MD5|DIGEST-MD5|SCRAM-SHA-[\w-]{1,12}|EXTERNAL)"
-_SPACE = r"(?:[\s+]|%20){1,4}"
-_BASE64 = r"(?:[A-Za-z0-9+/_-]|%(?:2B|2F|3D)){4,}={0,3}"
+_SPACE = r"(?:[\s+]|%20|=20|\\x20|\\u0020|\\t){1,4}"
+_BASE64 = r"(?:[A-Za-z0-9+/_-]|%(?:2B|2F|3D)){4,}(?:=(?:3D)?){0,3}"
 _NOT_SAID = rf"(?![*\[]|(?-i:[a-z]+)\b|{_MECHANISM}\b)"
-_NUL = r"(?:\\x00|\\u0000|\\000|\^@)"
+_NUL = r"(?:\\x00|\\u0000|\\0{1,3}|#000|\^@|<NUL>|[\x00␀])"
+_BOUND = r"(?:(?<![A-Za-z0-9])|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
 _NAMES = (
-    r"pass(?:word|wd|phrase|wort)?|pwd|kennwort|wachtwoord|mot de passe|contrase(?:ñ|n|\\u00f1)a|password[oe]|senha|"
-    r"(?:client|app|shared)?[_-]?secret|(?:access|refresh|auth|bearer)[_-]?token|api[_-]?key"
+    rf"password[oe]?|passwd|passphrase|passwort|{_BOUND}(?:pass|pwd|kennwort|wachtwoord|mot de passe|"
+    r"contrase(?:.|\\u00f1)a|senha|has[lł]o|heslo|adgangskode|l(?:ö|\\u00f6)senord|passord|salasana|jelsz[oó]|parol[ae]|"
+    r"[sş]ifre|пароль|密码|パスワード|(?:client|app|shared)?[_-]?secret|(?:access|refresh|auth|bearer)[_-]?token|"
+    r"(?:api|account|access)[_-]?key)"
 )
+_QUOTED = r"(?:(?<=\\[\"'])[^\"'\\\n]{1,200}|(?<=\")(?:[^\"\\\n]|\\.){1,200}|(?<=')(?:[^'\\\n]|\\.){1,200})"
 _CREDENTIALS = re.compile(
     rf"(?P<auth>\bAUTH(?:ENTICATE)?{_SPACE}{_MECHANISM}{_SPACE}(?:\\?[\"'])?){_NOT_SAID}{_BASE64}"
+    # What is said to a challenge of AUTH, however the two stand beside each other.
+    r"|(?P<answer>\b334 (?:[A-Za-z0-9+/]{4,88}={0,2})?(?:\\[rn]|->|[CS]:|[\s\"',;<>|~*]){1,8})"
+    rf"{_NOT_SAID}(?:[A-Za-z0-9+/]{{4}}){{0,200}}(?:[A-Za-z0-9+/]{{4}}|[A-Za-z0-9+/]{{2,3}}={{1,2}})(?![\w+/=])"
     rf"|(?P<bearer>\bAuthorization: ?Basic{_SPACE}|\bBearer{_SPACE}){_NOT_SAID}{_BASE64}[\w.~+/=-]*"
     r"|(?P<jwt>\b)eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"
     # A name of a secret, a sign, and its value: up to the quote that closes it, or else one word. A reply is none.
-    rf"|(?P<word>(?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s{{0,2}}(?:=>|[=:>])\s{{0,2}}(?:b?[\"'])?)"
-    r"(?![*\[]|\s|[245]\d\d[ -])"
-    r"(?:(?<=\")[^\"\n]{1,200}|(?<=')[^'\n]{1,200}|[^\s\"',;&<]{3,})"
-    r"|(?P<option>(?:^|\s)(?:--auth-password|--password|-ap)[\s=])(?![*\[])(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S+)"
+    rf"|(?P<word>(?:{_NAMES})(?:\\?[\"'])?\s{{0,2}}(?:=>|[=:>])\s{{0,2}}(?:b?\\?[\"'])?)"
+    r"(?![*\[]|\s|[245]\d\d[ -]|ConvertTo-)"
+    rf"(?:{_QUOTED}|\{{[^}}\n]{{1,200}}\}}|[^\s\"',;&<\\]{{3,}})"
+    rf"|(?P<setting>\b(?:name|key)=[\"'][\w.:-]{{0,60}}(?:{_NAMES})[\"']\s{{1,4}}value=[\"']){_QUOTED}"
+    r"|(?P<query>[?&](?:sig|token|key|code)=)[^\s&\"'<>]{3,}"
+    r"|(?P<option>(?:^|\s)--?(?:auth-?password|password|passwd|pass|pw|[ax]p)[\s=])"
+    r"(?![*\[])(?:\"[^\"\n]{1,200}\"|'[^'\n]{1,200}'|\S+)"
+    rf"|(?P<quoted>(?:^|\s)(?:-u|--user)[\s=][\"'][^:\"'\n]{{1,100}}:)(?!/)[^\"'\n]{{1,200}}"
     r"|(?P<user>(?:^|\s)(?:-u|--user)[\s=][\"']?[^\s:\"']{1,100}:)(?!/)[^\s\"']+"
     r"|(?P<url>://[^\s/:@\"']{1,200}:)[^\s/@\"']{1,200}(?=@)"
     r"|(?P<map>^\[?[\w.-]{3,200}\]?(?::\d{1,5})?[ \t]{1,20}[^\s:@]{1,64}@[^\s:]{1,255}:)(?!\d{1,5}\b)\S+"
-    rf"|(?P<nul>{_NUL}[^\s\\\"']{{1,200}}{_NUL})[^\s\\\"']{{1,200}}",
+    # What a program's own source lines in a trace, a script or a settings file say.
+    r"|(?P<call>\b(?:log_?in|auth|authenticate\w{0,20}|\w{0,40}Credentials?|\w{0,40}Authentication)\(\s{0,2}b?[\"']"
+    rf"[^\"'\n]{{1,200}}[\"']\s{{0,2}},\s{{0,2}}b?[\"']){_QUOTED}"
+    rf"|(?P<secure>\bConvertTo-SecureString\s{{1,4}}(?:-String\s{{1,4}})?[\"']?)(?![$-])(?:{_QUOTED}|[^\s\"')]{{1,200}})"
+    rf"|(?P<said>\bpass(?:word|wd)?(?: is)? [\"'`])(?![*\[])[^\"'\n]{{1,200}}(?=[\"'])"
+    r"|(?P<netrc>\blogin\s{1,4}\S{1,200}\s{1,4}password\s{1,4}|^\s{0,8}password\s{1,8}(?=\S*[^\sA-Za-z]\S*\s*$))\S+"
+    # Postfix at its most verbose writes them in the clear.
+    r"|(?P<postfix>\buncoded (?:client response|initial reply):? |\bxsasl_cyrus_client_get_passwd: )[^\n]{1,300}"
+    rf"|(?P<nul>{_NUL}[^\s\\\"'\x00]{{1,200}}?{_NUL})[^\s\\\"'\x00]{{1,200}}",
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID = re.compile(
-    r"(?P<mark>^|[<>~*|]\s{0,3}|\b[CS]: {0,2}|-> {0,2}|\b(?:SERVER|SENT|send|client)[:>]\s{0,2}|334 )"
+    r"(?P<mark>^|[<>~*|]\s{0,3}|\b[CS]: {0,2}|-> {0,2}|\b(?:SERVER|SENT|send|client)[:>]\s{0,2}|334 |"
+    r"[<>] \S{1,255}\]:\d{1,5}: )"
     r"(?P<quote>(?:b?\\?[\"'])?)(?P<said>(?=[A-Za-z0-9+/]*[A-Z0-9+/=])[A-Za-z0-9+/]{4,}={0,2})"
     r"(?P<end>(?:\\r)?(?:\\n)?(?:\\?[\"'])?[,;]?\s*)$",
     re.MULTILINE,
@@ -59,6 +79,8 @@ _SAID = re.compile(
 
 _WORD = re.compile(r"(?<![\w+/=.@<-])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=@-])")
 _SEPARATORS = {0: None, 1: None, 10: None, 13: None}
+_HEX = re.compile(r"(?:[0-9a-f]{2}){12,}|(?:[0-9A-F]{2}){12,}")
+_PLAIN_PAYLOAD = re.compile(rb"[ -~]{0,255}\x00[!-~]{3,255}\x00.+", re.DOTALL)
 
 
 def redacted(text: str) -> str:
@@ -74,17 +96,25 @@ def redacted_value(text: str) -> str:
 def _unless_text(match: re.Match[str]) -> str:
     word = match[0]
     try:
-        said = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_" if set(word) & {"-", "_"} else None)
+        said = _decoded(word)
+        if _PLAIN_PAYLOAD.fullmatch(said):  # whatever the password is written in
+            return MARK
         text = said.decode("utf-8")
     except ValueError:
         return word
-    # An XOAUTH2 or PLAIN payload has a few separators in it.
-    return MARK if text.translate(_SEPARATORS).isprintable() else word
+    # An XOAUTH2 payload has a few separators in it.
+    return MARK if not _HEX.fullmatch(word) and text.translate(_SEPARATORS).isprintable() else word
+
+
+def _decoded(word: str) -> bytes:
+    if _HEX.fullmatch(word):
+        return bytes.fromhex(word)
+    return base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_" if set(word) & {"-", "_"} else None)
 
 
 def redacted_bytes(raw: bytes) -> bytes:
     """Return `raw` with each credential replaced by MARK; all other bytes stay as they are."""
-    return redacted(raw.decode("latin-1")).encode("latin-1")
+    return redacted(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def without_credentials(parsed: Parsed) -> Parsed:
@@ -113,8 +143,10 @@ def _silenced(match: re.Match[str]) -> str:
 
 _SHORTEST = 16
 _SUSPECT = (
-    r"(?i)auth|bearer|eyJ|pass|pwd|secret|token|key|kennwort|wachtwoord|contrase|senha|://|-u |--user|x00|u0000|\^@|"
-    r"[A-Za-z0-9+/_-]{16}|@\S+:\S"
+    r"(?i)auth|bearer|eyJ|pass|pwd|secret|token|key|kennwort|wachtwoord|contrase|senha|has[lł]o|heslo|adgangs|senord|"
+    r"salasana|jelsz|parol|ifre|пароль|密码|パスワード|"
+    r"[?&](?:sig|code)=|://|-u |--user|-[ax]?pw? |log_?in\W|credential|"
+    r"securestring|334 |uncoded|x00|u0000|\\0|#000|\^@|<NUL>|[\x00␀]|[A-Za-z0-9+/_-]{16}|@\S+:\S"
 )
 _HINT = re.compile(_SUSPECT)
 _MORE_THAN_AN_ID = r"\s"
@@ -124,11 +156,23 @@ _IDS = {"event_id", "request_id", "queue_id", "session_id", "trace_id"}
 def _clean_table(table: pa.Table) -> pa.Table:
     for place, field in enumerate(table.schema):
         if field.type == pa.string() and table.num_rows:
-            suspect = pc.match_substring_regex(table[field.name], _MORE_THAN_AN_ID if field.name in _IDS else _SUSPECT)
-            if pc.any(suspect).as_py():
-                values = [redacted_value(value) if value else value for value in table[field.name].to_pylist()]
-                table = table.set_column(place, field, pa.array(values, pa.string()))
+            clean = _clean_column(table[field.name], _MORE_THAN_AN_ID if field.name in _IDS else _SUSPECT)
+            if clean is not None:
+                table = table.set_column(place, field, clean)
     return table
+
+
+def _clean_column(column: pa.ChunkedArray, suspect: str) -> pa.Array | None:
+    """Return `column` without credentials, or None where it holds none; each text is looked at once."""
+    encoded = pa.concat_arrays(column.chunks).dictionary_encode()
+    is_suspect = pc.match_substring_regex(encoded.dictionary, suspect)
+    if not pc.any(is_suspect).as_py():
+        return None
+    texts = encoded.dictionary.to_pylist()
+    clean = [redacted_value(text) if look else text for text, look in zip(texts, is_suspect.to_pylist(), strict=True)]
+    if clean == texts:
+        return None
+    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(clean, pa.string())).cast(pa.string())
 
 
 def _clean(value: Any) -> Any:

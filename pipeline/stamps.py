@@ -29,6 +29,7 @@ _DATES = (
     re.compile(_WEEKDAY + rb"(?P<month>[A-Z][a-z]{2}) {1,2}(?P<day>\d{1,2}) (?P<clock>\d.*) (?P<year>\d{4})"),
     re.compile(rb"(?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<year>\d{4}) (?P<clock>\d.*)"),
     re.compile(rb"(?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}), (?P<year>\d{4}),? (?P<clock>.+)"),
+    re.compile(rb"(?P<year>\d{4}) (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<clock>\d.*)"),
     re.compile(rb"[A-Z][a-z]{2} (?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[ T](?P<clock>.+)"),
     re.compile(rb"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d)[ T-](?P<clock>.+)"),
     re.compile(rb"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}),? (?P<clock>.+)"),
@@ -36,7 +37,7 @@ _DATES = (
 )
 _CLOCK = re.compile(
     rb"(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
-    rb"(?: ?([+-]\d\d:?\d\d|[A-Za-z][A-Za-z_/]{0,40}))?"
+    rb"(?: ?([+-]\d\d(?::?\d\d)?|[A-Za-z][A-Za-z_/]{0,40}))?"
 )
 _ZONES = {
     b"Z": 0, b"UTC": 0, b"GMT": 0, b"CET": 60, b"CEST": 120, b"MEZ": 60, b"MESZ": 120, b"WET": 0, b"WEST": 60,
@@ -82,9 +83,9 @@ class Stamps:
     def _local(self, stamp: bytes) -> datetime:
         if stamp[10:11] == b"." and stamp[:10].isdigit():
             return datetime.fromtimestamp(float(stamp), UTC)
-        if stamp[:4].isdigit() and stamp[4:5] != b"/":
+        if stamp[:4].isdigit() and stamp[4:5] not in b"/ ":
             return self._iso(stamp)
-        if stamp[9:10] == b":" and stamp[:3] in _MONTHS:
+        if stamp[9:10] == b":" and stamp[_BSD_STAMP_LENGTH:][:1] in {b"", b"."} and stamp[:3] in _MONTHS:
             return self._year_less(stamp)
         return self._written(stamp)
 
@@ -99,7 +100,8 @@ class Stamps:
         return second if first < self.last - _DISORDER else first
 
     def _iso(self, stamp: bytes) -> datetime:
-        time = datetime.fromisoformat(stamp.decode("ascii").replace(",", "."))
+        text = stamp.decode("ascii").replace(",", ".").replace(" +", "+").replace(" -", "-")
+        time = datetime.fromisoformat(text)
         return time if time.tzinfo else time.replace(tzinfo=self.zone)
 
     def _year_less(self, stamp: bytes) -> datetime:
@@ -160,7 +162,7 @@ def _zone(name: bytes | None) -> tzinfo | None:
     if name is None:
         return None
     if name[:1] in b"+-":
-        minutes = int(name[1:3]) * 60 + int(name[-2:])
+        minutes = int(name[1:3]) * 60 + int(name[3:].lstrip(b":") or 0)
         return timezone(timedelta(minutes=-minutes if name[:1] == b"-" else minutes))
     if name.upper() in _ZONES:
         return timezone(timedelta(minutes=_ZONES[name.upper()]))

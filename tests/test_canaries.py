@@ -46,6 +46,8 @@ SPOKEN = [
     PAYLOADS["LOGIN"],
     b"Authorization: Bearer " + PAYLOADS["XOAUTH2"],
     b"password=" + PASSWORD.encode(),
+    b"S: 334 UGFzc3dvcmQ6 C: " + PAYLOADS["LOGIN"],
+    b'smtp.login("canary@contoso.example", "' + PASSWORD.encode() + b'")',
 ]
 WHERE = ["as_a_line", "behind_the_header", "at_the_end_of_each_line"]
 
@@ -95,18 +97,17 @@ def test_what_is_read_holds_no_credential(sample: Path, where: str) -> None:
 def test_a_password_in_the_input_of_every_format_is_nowhere_in_the_lake_and_in_no_message(
     tmp_path: Path, lake: Lake
 ) -> None:
-    for sample in SAMPLES:
-        for where in WHERE:
-            path = tmp_path / f"{sample.parent.name}-{sample.stem}-{where}{sample.suffix}"
-            path.write_bytes(spoilt(as_text(sample), where))
-            run_source(
-                lake,
-                path.stem,
-                lambda position, path=path, sample=sample: pull(  # type: ignore[misc]
-                    [str(path)], position, always(format_of(sample)), UTC, to_the_end=True
-                ),
-                lambda: NOW,
-            )
+    for number, sample in enumerate(SAMPLES):
+        path = tmp_path / f"{sample.parent.name}-{sample.stem}{sample.suffix}"
+        path.write_bytes(spoilt(as_text(sample), WHERE[number % len(WHERE)]))
+        run_source(
+            lake,
+            path.stem,
+            lambda position, path=path, sample=sample: pull(  # type: ignore[misc]
+                [str(path)], position, always(format_of(sample)), UTC, to_the_end=True
+            ),
+            lambda: NOW,
+        )
     for each in detections():
         detect(lake, each, NOW, in_one_window=True)
     plan(lake, ["oncall"], NOW, timedelta(days=1))

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from pipeline.json_fields import since_1970
 from pipeline.lines import Line, RawLine, lines_of, text_of, too_long
 from pipeline.model import Chunk, Reject
+from pipeline.spelling import time_of
 from pipeline.stamps import Stamps
 
 _TIMES = (
@@ -33,7 +35,10 @@ _LOGGERS = (
     "@x", "@i", "@mt", "log.logger", "module", "service.name",
 )  # fmt: skip
 _HOSTS = ("hostname", "host", "host.name", "MachineName", "machine", "HOSTNAME")
-_SYSLOG = {"programname", "syslogtag", "syslog_identifier", "appname", "app-name", "app_name", "program", "stream"}
+_SYSLOG = {
+    "programname", "syslogtag", "syslog_identifier", "appname", "app-name", "app_name", "program", "stream",
+    "_application_name", "application_name",
+}  # fmt: skip
 _WORDS = {
     "trace", "debug", "verbose", "information", "info", "notice", "warn", "warning", "error", "err", "severe",
     "critical", "crit", "fatal", "alert", "emerg", "emergency", "panic", "fine", "dpanic", "silly", "http", "default",
@@ -138,25 +143,13 @@ def _time(found: Mapping[str, Any], stamps: Stamps) -> datetime | None:
 
 def _time_of(value: object, stamps: Stamps) -> datetime | None:
     if isinstance(value, str):
-        text = value.strip()[:60]
-        return (
-            stamps.read(text.replace(" UTC", "Z").encode("ascii", "replace"))
-            if text[4:5] == "-"
-            else stamps.read(text.encode("ascii", "replace"))
-        )
+        return time_of(value.strip()[:60].replace(" UTC", "Z"), stamps)
     if isinstance(value, dict):
         inner = next((value[name] for name in ("epochSecond", "timestamp", "date") if name in value), None)
         return _time_of(inner, stamps) if not isinstance(inner, dict) else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e19:
-        return _since_1970(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return since_1970(value)
     return None
-
-
-def _since_1970(value: float) -> datetime:
-    for unit, least in ((1e9, 1e17), (1e6, 1e14), (1e3, 1e11)):
-        if value >= least:
-            return datetime.fromtimestamp(value / unit, UTC)
-    return datetime.fromtimestamp(value, UTC)
 
 
 def _strings(value: Any, name: str = "", depth: int = 0) -> list[str]:

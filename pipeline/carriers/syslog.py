@@ -1,6 +1,8 @@
 """
 Syslog as text, one line a record: RFC 3164 (no year, no zone), ISO time stamps, RFC 5424, and what others make of them:
-a year behind the day, journald's weekday and zone, seconds since 1970, the facility behind the host, or no host at all.
+a year before the month, behind the day or behind the time, a weekday, journald's zone, seconds since 1970 or since the
+machine started (which tells no time), the facility before or behind the host, syslog-ng's chain of hosts, Solaris'
+message number, or no host at all.
 
 rsyslog, syslog-ng, journald's `short` outputs and Postfix's own `maillog_file` all write one of these, with or without
 `<PRI>`. RFC 5424 cuts the program name at its slash (`postfix-o365` for `postfix-o365/smtp`), so a format must know
@@ -21,17 +23,28 @@ from pipeline.stamps import Stamps
 
 _ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _YEAR_LESS = rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
-_RARE = (
-    rb"[A-Z][a-z]{2} [ \d]\d \d{4} \d\d:\d\d:\d\d(?:\.\d+)?|\d{10}\.\d{1,9}|[A-Z][a-z]{2} "
-    + _ISO
-    + rb" [A-Z][A-Za-z0-9+-]{1,5}"
+_CLOCK = rb"\d\d:\d\d:\d\d(?:\.\d+)?"
+_ZONE = rb"(?:[A-Z][A-Za-z0-9+-]{1,5}|[+-]\d\d(?::?\d\d)?)"
+_RARE = b"|".join(
+    (
+        rb"[A-Z][a-z]{2} [ \d]\d \d{4},? " + _CLOCK,
+        rb"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d " + _CLOCK + rb" (?:[A-Z]{3,4} )?\d{4}",
+        rb"\d{4} [A-Z][a-z]{2} [ \d]\d " + _CLOCK,
+        rb"\d{4}/\d\d/\d\d " + _CLOCK,
+        rb"\d{10}\.\d{1,9}",
+        rb"[A-Z][a-z]{2} " + _ISO + rb" " + _ZONE,
+        rb"\d{4}-\d\d-\d\d " + _CLOCK + rb" [+-]\d\d:?\d\d",
+        rb"\[ {0,9}\d{1,9}\.\d{1,9}(?: <[ \d.]{1,20}>)?\]",
+    )
 )
-_STAMP_AND_HOST = rb"(" + _ISO + rb"|" + _YEAR_LESS + rb"|" + _RARE + rb") (\S+) "
+_USUAL = _ISO + rb"(?! [+-]\d)|" + _YEAR_LESS + rb"(?! (?:[A-Z]{3,4} )?\d{4} )"
+_BEFORE_HOST = rb"(?:<[a-z0-9]{1,8}\.[a-z0-9]{1,8}> )?"  # FreeBSD's facility and level
+_STAMP_AND_HOST = rb"(" + _USUAL + rb"|" + _RARE + rb"):? {1,2}" + _BEFORE_HOST + rb"(\S+) "
 _PLAIN = re.compile(rb"(?:<\d{1,3}>)?" + _STAMP_AND_HOST + rb"([^\s:\[]*)(?:\[([^\s\]]*)\])?\S*(?: (.*))?", re.DOTALL)
 _STRUCTURED_DATA = rb"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)"
 _BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
 _RFC5424 = re.compile(
-    rb"<\d{1,3}>\d{1,2} "
+    rb"(?:\d{1,5} )?(?:<\d{1,3}>)?\d{1,2} "
     + _STAMP_AND_HOST
     + rb"(\S+) (\S+) \S+ "
     + _STRUCTURED_DATA
@@ -45,18 +58,19 @@ _FACILITIES = b"kern user mail daemon auth syslog lpr news uucp cron authpriv ft
     b"local%d" % number for number in range(8)
 ]
 _PRIORITIES = b"emerg alert crit err error warn warning notice info debug".split()
-_SELECTORS = {facility + b"." + priority for facility in _FACILITIES for priority in _PRIORITIES}
+_SELECTORS = {*_FACILITIES} | {facility + b"." + priority for facility in _FACILITIES for priority in _PRIORITIES}
+_MESSAGE_NUMBER = re.compile(rb"\[ID \d{1,10} \w{1,10}\.\w{1,10}\] ")
 _HOST = re.compile(r"-|(?=[^a-z]*[a-z]|[\d.]+\Z|[\da-f:]*:)[a-z0-9_][a-z0-9_.:-]*[a-z0-9]|[a-z]")
 _TAG = re.compile(rb"-?\Z|[\w(/.]")
 _LEVELS = {"trace", "debug", "info", "notice", "warn", "warning", "error", "err", "critical", "fatal", "alert"}
-_MARK = b"-- "  # journalctl sets one between boots
+_MARK = re.compile(rb"--(?: .*)?\Z", re.DOTALL)  # journalctl sets one between boots, grep between what it found
 _ANY_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Header(NamedTuple):
-    """What a header says, and what stands behind it; `time` is UTC."""
+    """What a header says, and what stands behind it; `time` is UTC, None where it counts from the machine's start."""
 
-    time: datetime
+    time: datetime | None
     host: str | None
     tag: bytes
     pid: bytes
@@ -78,21 +92,28 @@ class Headers:
 
     def read(self, line: bytes) -> Header | None:
         """Return `line` taken apart, or None where there is no syslog header or it names an impossible time."""
-        match = (_RFC5424.fullmatch(line) if line[:1] == b"<" else None) or _PLAIN.fullmatch(line)
+        match = _PLAIN.fullmatch(line) or _RFC5424.fullmatch(line)
         if match is None:
             return None
         stamp, host, tag, pid, message = match.groups()
         if host.endswith(b"]:") and (named := _NAMED.fullmatch(line[match.start(2) :])):
             host, (tag, pid, message) = b"", named.groups()  # it is the program's name: there is no host
+        elif host in _SELECTORS and b"." in host:
+            host = b""
         elif tag in _SELECTORS and pid is None and (named := _NAMED.fullmatch(message or b"")):
             tag, pid, message = named.groups()
-        time = self.stamps.read(stamp)
-        if time is None:
+        time = self.stamps.read(stamp) if stamp[:1] != b"[" else None
+        if time is None and stamp[:1] != b"[":
             return None
+        if message and message.startswith(b"[ID ") and (number := _MESSAGE_NUMBER.match(message)):
+            message = message[number.end() :]
         return Header(time, self._hosts.get(host) or self._host(host) or None, tag, pid or b"", message or b"")
 
     def _host(self, name: bytes) -> str:
-        return self._hosts.setdefault(name, name.decode("utf-8", "replace").lower())
+        # syslog-ng writes each host that passed the line on behind the first, and the source before it.
+        first = name.split(b"/", 1)[0].rpartition(b"@")[2]
+        text = first.decode("utf-8", "replace").lower().strip("[]")
+        return self._hosts.setdefault(name, "" if text == "-" else text)
 
 
 def looks_like(head: bytes) -> bool:
@@ -122,7 +143,7 @@ def records(chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | No
 
 
 def _record(raw: RawLine, headers: Headers) -> Line | Reject | None:
-    if not raw.raw.strip() or raw.raw.startswith(_MARK):
+    if not raw.raw.strip() or (raw.raw[:2] == b"--" and _MARK.match(raw.raw)):
         return None
     if long := too_long(raw):
         return long

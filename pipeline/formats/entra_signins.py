@@ -3,8 +3,8 @@ Entra sign-in logs, in every shape that they are exported in: who logs in, from 
 
 Reads: Graph's `signIns` pages, exports and query results of Log Analytics (`SigninLogs`,
 `AADNonInteractiveUserSignInLogs` and their like) and of Defender's hunting, what an Event Hub or a storage account
-holds, and the portal's own downloads, as JSON or CSV. Leaves: audit events and whatever else shares a feed with
-sign-ins.
+holds, the portal's own downloads, as JSON or CSV, and what PowerShell printed or saved of Graph's objects. Leaves:
+audit events and whatever else shares a feed with sign-ins.
 
 What a reader could not guess:
 - A password over SMTP shows as client app "Authenticated SMTP" (in places "SMTP"), as user agent `BAV2ROPC` (or
@@ -22,31 +22,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
-from pipeline.entra_fields import NAMES, address_of, is_password_agent, name_of, plain, status_of
-from pipeline.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
-from pipeline.json_records import JsonRecord
-from pipeline.locales import DayOrder, day_order_of, moment_of
+from pipeline.exports.entra_fields import NAMES, address_of, is_password_agent, name_of, plain, status_of
+from pipeline.exports.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
+from pipeline.exports.json_records import JsonRecord
+from pipeline.exports.locales import DayOrder, day_order_of, expected, is_local, moment_of
+from pipeline.exports.powershell import Saved, is_printed, objects_in, properties_in
+from pipeline.exports.tables import Record, columns_in, fold, read, reject_of, shown
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
 from pipeline.replies import LONGEST_TEXT
-from pipeline.tables import Record, columns_in, fold, read, reject_of, shown
 
 WHOLE = True
 
-_KEY = r"\"(?:clientAppUsed|conditionalAccessStatus|signInEventTypes)\""
+_KEY = r"\"(?:client_?App_?Used|conditional_?Access_?Status|sign_?In_?Event_?Types)\""
 # Keys, not values: what stands in a value may be chosen by a stranger.
 _SIGN = re.compile(
-    rf"{_KEY}\s{{0,9}}:|\"operationName\"\s{{0,9}}:\s{{0,9}}\"Sign-in activity\""
-    r"|\"(?:category|type|\$table)\"\s{0,9}:\s{0,9}\"\w{0,40}SignInLogs\"",
+    rf"{_KEY}\s{{0,9}}:|\"@odata\.context\"\s{{0,9}}:\s{{0,9}}\"[^\"]{{0,200}}auditLogs/signIns"
+    r"|\"operationName\"\s{0,9}:\s{0,9}\"Sign-in activity\""
+    r"|\"(?:category|type|\$table)\"\s{0,9}:\s{0,9}\"[\w-]{0,40}SignIn(?:Logs|Events(?:Beta)?)\"",
     re.IGNORECASE,
 )
 _COLUMNS = re.compile(r"\"columns\"\s{0,9}:\s{0,9}\[", re.IGNORECASE)
 _COLUMN = re.compile(_KEY, re.IGNORECASE)
-_PROPERTIES = re.compile(r"\"properties\"\s{0,9}:\s{0,9}\"\s{0,9}\{", re.IGNORECASE)
+_PACKED = re.compile(r"\"(?:properties|body)\"\s{0,9}:\s{0,9}\"\s{0,9}[{\[]", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\\"(?:clientAppUsed|conditionalAccessStatus)\\\"\s{0,9}:", re.IGNORECASE)
 
 _MARKS = {"client_app", "conditional_access", "status", "protocol", "interactive", "events", "resource", "ip"}
@@ -65,11 +67,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _SignIn:
-    """What one sign-in says by our names for it, where it stands, and how to get its bytes for a reject."""
+    """
+    What one sign-in says by our names for it, where it stands, and how to get its bytes for a reject.
+
+    `zones` has the zone of those times that the export does not write in UTC.
+    """
 
     said: Mapping[str, str]
     offset: int
     raw: Callable[[], bytes]
+    zones: Mapping[str, tzinfo] = field(default_factory=dict)
 
     def first(self, *names: str) -> str:
         return next((self.said[name] for name in names if self.said.get(name)), "")
@@ -82,9 +89,9 @@ def looks_like(head: bytes) -> bool:
         return bool(
             _SIGN.search(text)
             or (_COLUMNS.search(text) and _COLUMN.search(text))
-            or (_PROPERTIES.search(text) and _ESCAPED.search(text))
+            or (_PACKED.search(text) and _ESCAPED.search(text))
         )
-    columns = columns_in(head, NAMES)
+    columns = properties_in(head, NAMES) if is_printed(head, NAMES) else columns_in(head, NAMES)
     return (
         bool({"created", "logged"} & columns)
         and bool({"user", "service_principal"} & columns)
@@ -96,18 +103,35 @@ def looks_like(head: bytes) -> bool:
 
 def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file leaves nothing open
     """Return one `signins` row for each sign-in of the export."""
-    found, rejects, left, lines = _json(body) if looks_like_json(body.body) else _csv(body)
+    found, rejects, left, lines = _read(body)
     order = day_order_of((each.first("created", "logged") for each in found), body.as_of)
     rows = []
     for each in found:
         time = _time_of(each, order)
         if time is None:
             what = shown(each.first("created", "logged"))
-            rejects.append(Reject(each.raw(), each.offset, f"the time is {what}; expected a date and time"))
+            rejects.append(Reject(each.raw(), each.offset, f"the time is {what}; {expected(order)}"))
         else:
             rows.append(_row(each, time))
     rejects.sort(key=lambda reject: reject.offset)
     return Parsed({"signins": rows_of("signins", rows)}, tuple(rejects), lines=lines, left=left)
+
+
+def _read(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
+    if is_printed(body.body, NAMES):
+        return _printed(body)
+    return _json(body) if looks_like_json(body.body) else _csv(body)
+
+
+def _printed(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
+    found = list(objects_in(body, NAMES))
+    rejects = [each for each in found if isinstance(each, Reject)]
+    sign_ins = [
+        _SignIn({**each.values, **status_of(each["status"])}, each.offset, partial(bytes, each.raw))
+        for each in found
+        if isinstance(each, Saved) and _is_sign_in(each.values, set(each.names))
+    ]
+    return sign_ins, rejects, len(found) - len(sign_ins) - len(rejects), len(found)
 
 
 def _json(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
@@ -128,6 +152,7 @@ def _json(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
 
 def _csv(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
     export = read(body, NAMES)
+    zones = {name: body.zone for name, word in export.words.items() if is_local(word)}
     found: list[_SignIn] = []
     rejects: list[Reject] = []
     left = export.repeated
@@ -136,7 +161,7 @@ def _csv(body: Chunk) -> tuple[list[_SignIn], list[Reject], int, int]:
             rejects.append(reject_of(record, body, record.trouble))
         elif _is_named_sign_in(record.values) is not False:
             said = {**record.values, **status_of(record["status"])}
-            found.append(_SignIn(said, body.offset + record.offset, partial(_bytes_of, record, body)))
+            found.append(_SignIn(said, body.offset + record.offset, partial(_bytes_of, record, body), zones))
         else:
             left += 1
     return found, rejects, left, len(export.records) + export.repeated
@@ -178,27 +203,27 @@ def _is_sign_in(said: Mapping[str, str], names: set[str]) -> bool:
 def _is_named_sign_in(said: Mapping[str, str]) -> bool | None:
     """Return whether a record is called a sign-in, or None where it is not called anything."""
     feeds = [said.get(name, "").lower() for name in ("category", "operation", "table")]
-    if any("sign-in activity" in feed or "signinlogs" in feed for feed in feeds):
+    if any("sign-in activity" in feed or "signinlogs" in feed or "signinevents" in feed for feed in feeds):
         return True
     return False if feeds[0] or feeds[1] else None
 
 
 def _time_of(sign_in: _SignIn, order: DayOrder) -> datetime | None:
     """Return when it was: as the sign-in says, or else as the log does that it was written to."""
-    times = (_moment(sign_in.said.get(name, ""), order) for name in ("created", "logged"))
+    times = (_moment(sign_in.said.get(name, ""), order, sign_in.zones.get(name, UTC)) for name in ("created", "logged"))
     return next((time for time in times if time), None)
 
 
-def _moment(text: str, order: DayOrder) -> datetime | None:
+def _moment(text: str, order: DayOrder, zone: tzinfo) -> datetime | None:
     if old := _OLD_TIME.fullmatch(text):
         milliseconds = int(old[1])
         return _EPOCH + timedelta(milliseconds=milliseconds) if abs(milliseconds) < 1 << 47 else None
-    return moment_of(text, order)
+    return moment_of(text, order, zone)
 
 
 def _row(sign_in: _SignIn, time: datetime) -> dict[str, Any]:
     code = _code(sign_in.first("status_code", "code", "result"))
-    outcome = _outcome(code, (sign_in.said.get("status", ""), sign_in.said.get("signature", "")))
+    outcome = _outcome(code, [sign_in.said.get(name, "") for name in ("status", "signature", "result")])
     texts = {
         "user": sign_in.first("user", "typed", "service_principal").lower(),
         "client_ip": address_of(sign_in.first("ip", "caller_ip")),

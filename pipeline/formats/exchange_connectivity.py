@@ -21,8 +21,8 @@ from typing import Any
 
 from pipeline.answers import answer
 from pipeline.endpoints import OTHER, service_of
-from pipeline.exchange_csv import directive_of, names_of, time_of, values_of
-from pipeline.exchange_reason import Reason, reason_of
+from pipeline.exchange.directives import directive_of, names_of, time_of, values_of
+from pipeline.exchange.reason import Reason, reason_of
 from pipeline.lines import RawLine, lines_of, text_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
 

@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.answers import answer
-from pipeline.exchange_reason import reason_of
-from pipeline.locales import DayOrder, count_of, day_order_of
+from pipeline.exchange.reason import reason_of
+from pipeline.exports.locales import DayOrder, count_of, day_order_of
+from pipeline.exports.powershell import Saved, objects_in, properties_in, time_of
+from pipeline.exports.tables import fold, shown
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
-from pipeline.powershell import Saved, objects_in, properties_in, time_of
-from pipeline.tables import fold, shown
 
 WHOLE = True
 

@@ -30,12 +30,12 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from pipeline.exchange_csv import directive_of, names_of
-from pipeline.exchange_record import Record, read_record, redacted, text_of
-from pipeline.exchange_session import RECEIVE, SEND, Row
+from pipeline.exchange.directives import directive_of, names_of
+from pipeline.exchange.open_sessions import OpenSessions
+from pipeline.exchange.record import Record, read_record, redacted, text_of
+from pipeline.exchange.session import RECEIVE, SEND, Row
 from pipeline.lines import RawLine, lines_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, rows_of
-from pipeline.open_sessions import OpenSessions
 
 WHOLE = False
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.exchange_csv import directive_of, names_of, time_of, values_of
-from pipeline.exchange_events import Event, Mails, told
-from pipeline.exchange_reason import statuses_of, values_in
+from pipeline.exchange.directives import directive_of, names_of, time_of, values_of
+from pipeline.exchange.events import Event, Mails, told
+from pipeline.exchange.reason import statuses_of, values_in
 from pipeline.lines import RawLine, lines_of, text_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, rows_of
 

@@ -16,12 +16,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.exchange_events import Event, Mails, told
-from pipeline.exchange_reason import statuses_of
-from pipeline.locales import DayOrder, day_order_of
+from pipeline.exchange.events import Event, Mails, told
+from pipeline.exchange.reason import statuses_of
+from pipeline.exports.locales import DayOrder, day_order_of
+from pipeline.exports.powershell import Saved, objects_in, properties_in, time_of
+from pipeline.exports.tables import fold, shown
 from pipeline.model import Carry, Chunk, Gap, Parsed, Reject, rows_of
-from pipeline.powershell import Saved, objects_in, properties_in, time_of
-from pipeline.tables import fold, shown
 
 WHOLE = True
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
-from pipeline.json_records import JsonRecord
-from pipeline.locales import DayOrder, count_of, moment_of
+from pipeline.exports.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
+from pipeline.exports.json_records import JsonRecord
+from pipeline.exports.locales import DayOrder, count_of, moment_of
+from pipeline.exports.tables import shown
+from pipeline.exports.traces import table_of, trace_row
 from pipeline.model import Carry, Chunk, Parsed, Reject
-from pipeline.tables import shown
-from pipeline.traces import table_of, trace_row
 
 WHOLE = True
 
@@ -31,6 +31,7 @@ _SIGNS = tuple(
     re.compile(rf"\"{key}\"\s{{0,9}}:", re.IGNORECASE)
     for key in ("senderAddress", "recipientAddress", "received(?:DateTime)?")
 )
+_PAGE = re.compile(r"\"@odata\.context\"\s{0,9}:\s{0,9}\"[^\"]{0,200}/tracing/messageTraces\"", re.IGNORECASE)
 _KEYS = {
     "received_at": ("receiveddatetime", "received"),
     "sender": ("senderaddress",),
@@ -52,7 +53,7 @@ def looks_like(head: bytes) -> bool:
     if not looks_like_json(head):
         return False
     text = text_of(head)
-    return all(sign.search(text) for sign in _SIGNS)
+    return all(sign.search(text) for sign in _SIGNS) or _PAGE.search(text) is not None
 
 
 def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file leaves nothing open

@@ -30,14 +30,12 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from pipeline.locales import DayOrder, count_of, day_order_of, moment_of
-from pipeline.model import Carry, Chunk, Gap, Parsed, Reject
-from pipeline.tables import Export, Record, columns_in, fold, read, reject_of, shown, without
-from pipeline.traces import table_of, trace_row
+from pipeline.exports.locales import DayOrder, count_of, day_order_of, expected, moment_of
+from pipeline.exports.tables import Export, Record, columns_in, cut, fold, read, reject_of, shown, without
+from pipeline.exports.traces import table_of, trace_row
+from pipeline.model import Carry, Chunk, Parsed, Reject
 
 WHOLE = True
-MOST_LINES = 100_000
-"""Where Microsoft cuts the file."""
 
 _HEADERS = {
     "time": ("origin_timestamp_utc", "origin_timestamp", "date_time_utc", "date_time"),
@@ -105,18 +103,8 @@ def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file l
         tuple(rejects),
         lines=len(export.records) + export.repeated,
         left=found.left + export.repeated,
-        gaps=_cut(export, body),
+        gaps=cut(export, body),
     )
-
-
-def _cut(export: Export, body: Chunk) -> tuple[Gap, ...]:
-    if export.longest < MOST_LINES:
-        return ()
-    cause = (
-        f"the export has {export.longest:,} records, and Microsoft cuts a historical search at {MOST_LINES:,} lines: "
-        "what came after them is missing; split it and search a shorter time each, or search for fewer senders"
-    )
-    return (Gap(body.offset, cause),)
 
 
 def _timed(export: Export, body: Chunk, rejects: list[Reject]) -> Iterator[tuple[datetime, Record]]:
@@ -134,7 +122,7 @@ def _time(record: Record, order: DayOrder) -> datetime | str:
     """Return when `record` happened, or why it cannot be read."""
     time = moment_of(record["time"], order)
     if time is None:
-        return f"the time is {shown(record['time'])}; expected a date and time"
+        return f"the time is {shown(record['time'])}; {expected(order)}"
     if record["size"] and count_of(record["size"]) is None:
         return f"total_bytes is {shown(record['size'])}; expected a number of bytes"
     return time

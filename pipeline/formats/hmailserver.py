@@ -31,10 +31,10 @@ import pyarrow as pa
 
 from pipeline.answers import protocol_of
 from pipeline.devices import Devices
-from pipeline.exchange_session import Row
+from pipeline.exchange.open_sessions import OpenSessions
+from pipeline.exchange.session import Row
 from pipeline.lines import RawLine, lines_of, text_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
-from pipeline.open_sessions import OpenSessions
 from pipeline.redact import redacted_bytes
 from pipeline.stamps import Stamps
 

@@ -30,11 +30,11 @@ from typing import Any
 from pipeline.answers import answer, signer_of
 from pipeline.devices import Devices
 from pipeline.endpoints import OTHER, service_of
-from pipeline.exchange_session import Row
+from pipeline.exchange.open_sessions import OpenSessions
+from pipeline.exchange.session import Row
 from pipeline.iis_lines import COMMAND, Reading, Told
 from pipeline.lines import RawLine, lines_of, text_of, too_long
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
-from pipeline.open_sessions import OpenSessions
 from pipeline.redact import redacted_bytes
 from pipeline.stamps import Stamps
 

@@ -8,14 +8,15 @@ Leaves: lines of programs that send no mail, and lines that say nothing about a 
 A header that names a program decides whose line it is. Where it names none that we know (RFC 5424 and `syslog_name`
 hide it, a program's own log has none), each program is asked in turn whether it knows the line by its grammar, the one
 that knew the line before first. A row that names no time gets that of its line, or the one that Exchange Online wrote
-into its reply, or that of the last write to the file.
+into its reply (also where a line has only the time of the record above it, and that is the older one), or that of the
+last write to the file. `message repeated 3 times: [ … ]` is one row more.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,9 @@ ENVELOPE = "envelope"
 
 _LAST_RESORT = ("generic",)
 _HEAD_BYTES = 1 << 18
+_REPEATED_BEGINS = b"message repeated "
+_REPEATED = re.compile(rb"message repeated \d{1,9} times: \[ ?(.*)\]\s*", re.DOTALL)
+_RECORD = timedelta(minutes=1)
 _ANSWERED_AT = re.compile(r"\[[A-Za-z0-9.-]+ (\d{4}-\d\d-\d\dT[\d:.]{8,15})Z [0-9A-Fa-f]{16}\]")
 
 
@@ -45,7 +49,18 @@ def looks_like(head: bytes) -> bool:
 def _has_own_line(carrier: str, head: bytes) -> bool:
     chunk = Chunk(head, "head", as_of=datetime(2100, 1, 1, tzinfo=UTC), is_last=True)
     desk = _Desk({}, None)
-    return any(isinstance(each, Line) and desk.owner_of(each) for each in find(CARRIERS, carrier).records(chunk, {}))
+    return any(isinstance(each, Line) and desk.owner_of(each) for each in _records(carrier, chunk, {}))
+
+
+def _records(carrier: str, chunk: Chunk, memory: dict[str, Any]) -> Iterator[Line | Reject | None]:
+    for each in find(CARRIERS, carrier).records(chunk, memory):
+        yield _unrepeated(each) if isinstance(each, Line) and each.message.startswith(_REPEATED_BEGINS) else each
+
+
+def _unrepeated(line: Line) -> Line:
+    """Return `line` with the message that a syslog says was repeated, instead of what it says about it."""
+    found = _REPEATED.fullmatch(line.message)
+    return line._replace(message=found[1]) if found else line
 
 
 def parse(body: Chunk, carry: Carry, only: str | None = None) -> Parsed:
@@ -56,7 +71,7 @@ def parse(body: Chunk, carry: Carry, only: str | None = None) -> Parsed:
     rejects: list[Reject] = []
     rows: list[_Found] = []
     lines = left = 0
-    for each in find(CARRIERS, name).records(body, memory):
+    for each in _records(name, body, memory):
         lines += 1
         found = desk.read(each) if isinstance(each, Line) else each
         if isinstance(found, Reject):
@@ -64,7 +79,7 @@ def parse(body: Chunk, carry: Carry, only: str | None = None) -> Parsed:
         elif found is None:
             left += 1
         else:
-            rows += _completed(found, each, body)
+            rows += _completed(found, each if isinstance(each, Line) else None, body)
     if body.is_last:
         rows += [found for closed in desk.close() for found in _completed(closed, None, body)]
     return Parsed(_tables(rows), tuple(rejects), _carry(memory, desk.carry()), lines, left)
@@ -124,8 +139,13 @@ def _completed(found: tuple[str, list[Row]], line: Line | None, body: Chunk) -> 
     for number, (table, values) in enumerate(rows):
         usual = _usual(line, number, body) if line else {}
         row = {**usual, **values}
+        answered = _answered_at(row.get("reply_text"))
         if row.get("event_time") is None:
-            row["event_time"] = _answered_at(row.get("reply_text")) or body.as_of
+            row["event_time"] = answered or body.as_of
+        elif (
+            answered and line and line.is_bare and "event_time" not in values and answered > row["event_time"] + _RECORD
+        ):
+            row["event_time"] = answered  # the record above was written before the answer came, so it is another's
         yield program, table, row
 
 

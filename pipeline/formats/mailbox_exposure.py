@@ -3,8 +3,8 @@ Who can still log in with a password: exports of the switches for SMTP AUTH and 
 
 Reads: `Get-CASMailbox` (SmtpClientAuthenticationDisabled), `Get-User` (AuthenticationPolicy), `Get-TransportConfig`,
 `Get-AuthenticationPolicy` (AllowBasicAuthSmtp) and `Get-OrganizationConfig` (DefaultAuthenticationPolicy), as
-`Export-Csv`, `ConvertTo-Json` or `Format-List` write them. Leaves: all other properties, objects that have none of
-these, and headers that return.
+`Export-Csv`, `ConvertTo-Json`, `Export-Clixml`, `Format-List` or `Format-Table` write them. Leaves: all other
+properties, objects that have none of these, and headers that return.
 
 What a reader could not guess:
 - The switch of a mailbox has three states. Empty is neither true nor false: it inherits the tenant's, and stays NULL
@@ -23,9 +23,9 @@ from datetime import UTC
 from typing import Any
 
 from pipeline.errors import FormatError, Place
+from pipeline.exports.powershell import Saved, objects_in, properties_in
+from pipeline.exports.tables import fold, shown
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
-from pipeline.powershell import Saved, objects_in, properties_in
-from pipeline.tables import fold, shown
 
 WHOLE = True
 

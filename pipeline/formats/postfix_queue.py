@@ -10,7 +10,8 @@ What a reader could not guess:
   mail arrived, and its id covers no time of listing, so a mail that waits through a hundred listings is one row.
 - When a mail is given up is not in the listing. `expires_at` is five days after it arrived, which is Postfix's default
   for `maximal_queue_lifetime` and `bounce_queue_lifetime` alike; a relay that is set otherwise gives up at another
-  time.
+  time. One that an administrator gave up (`#`, `forced_expire`) is over the next time that Postfix looks at it, so its
+  end is when it arrived; one that is on hold (`!`) waits for ever.
 - Text listings name the sender of a bounce MAILER-DAEMON, and their arrival has neither year nor zone.
 - No listing says on which machine it was made: the source's `host` does.
 """
@@ -54,6 +55,15 @@ class _Mail:
     sender: str
     size: int
     reason: str = ""
+    is_given_up: bool = False
+    is_on_hold: bool = False
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the mail is given up, as far as a listing tells."""
+        if self.is_on_hold:
+            return None
+        return self.arrived_at if self.is_given_up else self.arrived_at + KEPT_BY_DEFAULT
 
 
 def looks_like(head: bytes) -> bool:
@@ -96,9 +106,13 @@ def _records(body: Chunk) -> Iterator[list[dict[str, Any]] | Reject | None]:
 
 
 def _mail(match: re.Match[bytes], stamps: Stamps) -> _Mail | None:
-    queue_id, _state, size, arrived, sender = match.groups()
+    queue_id, state, size, arrived, sender = match.groups()
     time = stamps.read(arrived)
-    return _Mail(queue_id.decode("ascii"), time, _sender(text_of(sender)), int(size[:15])) if time else None
+    if time is None:
+        return None
+    mail = _Mail(queue_id.decode("ascii"), time, _sender(text_of(sender)), int(size[:15]))
+    mail.is_given_up, mail.is_on_hold = state == b"#", state == b"!"
+    return mail
 
 
 def _text_record(raw: RawLine, mail: _Mail | None, body: Chunk) -> list[dict[str, Any]] | Reject | None:
@@ -123,6 +137,7 @@ def _json_record(raw: RawLine, body: Chunk) -> list[dict[str, Any]] | Reject | N
     time = datetime.fromtimestamp(arrived, UTC)
     size = size if isinstance(size, int) and 0 <= size < 1 << 62 else 0
     mail = _Mail(str(found["queue_id"]), time, _sender(str(found.get("sender") or "")), size)
+    mail.is_given_up, mail.is_on_hold = found.get("forced_expire") is True, found["queue_name"] == "hold"
     recipients = [each for each in found["recipients"] if isinstance(each, dict) and each.get("address")]
     return [
         _row(mail, str(each["address"]), str(each.get("delay_reason") or ""), raw, body) for each in recipients
@@ -153,7 +168,7 @@ def _row(mail: _Mail, recipient: str, reason: str, raw: RawLine, body: Chunk) ->
         "recipient": recipient.strip("<>").lower(),
         "size_bytes": mail.size or None,
         "queued_at": mail.arrived_at,
-        "expires_at": mail.arrived_at + KEPT_BY_DEFAULT,
+        "expires_at": mail.expires_at,
         "origin_offset": raw.offset,
         "event_id": event_id_of(
             "queue", body.host, mail.queue_id, recipient.lower(), mail.arrived_at, answer["reply_class"]

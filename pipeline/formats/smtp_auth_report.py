@@ -3,7 +3,7 @@ The report that names who logs in with a password: Exchange Online's SMTP AUTH c
 
 Reads: the summary that the Exchange admin center exports (`eac_summary`: sender, protocol, shares of TLS versions,
 messages sent) and the requested report SmtpCSReport (`smtp_cs_report`: one record for each message, with the client's
-address), in English, German, French or Spanish, in whatever encoding and locale.
+address), in English, German, French, Spanish, Italian or Dutch, in whatever encoding and locale.
 Leaves: message ids and ciphers, headers that return, and SmtpCSReport records that repeat another one word for word,
 its message id included.
 
@@ -13,8 +13,10 @@ What a reader could not guess:
   was written (UTC), `first_day` is NULL, and copying the file to a new date makes it a new report. Summaries of two
   days mostly count the same mail, so their counts must not be added.
 - A summary of before October 2024 has no column for the protocol; its senders are 'unknown', not absent.
-- Protocol words are matched by how they begin, and the word itself is kept: the values are not documented.
+- Protocol words are matched by how they begin, and the word itself is kept: the values are not documented. LOGIN and
+  PLAIN, which no report was seen to say, are the passwords of SMTP.
 - In the summary `tls_version` lists the versions with a share above zero ("1.0, 1.2"), oldest first.
+- SmtpCSReport is a historical search, which Microsoft cuts at 100,000 lines. One of that size is a gap.
 - An id covers the count too, so that a later and larger count of the same day is a new version of it.
 Counting: a summary has lines = rows + rejects + left. SmtpCSReport is summed to one row for each day, sender,
 protocol word, client and TLS version, so there the messages of all rows add up to the counts of lines - rejects - left
@@ -25,13 +27,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date
 from typing import Any
 
-from pipeline.locales import DayOrder, count_of, day_order_of, moment_of, share_of
+from pipeline.exports.locales import DayOrder, count_of, day_order_of, expected, moment_of, share_of
+from pipeline.exports.tables import Export, Record, columns_in, cut, fold, read, reject_of, shown, without
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
-from pipeline.tables import Export, Record, columns_in, fold, read, reject_of, shown, without
 
 WHOLE = True
 
@@ -40,18 +42,20 @@ _HEADERS = {
     "day": ("date", "Datum", "Fecha"),
     "sender": (
         *("Sender address", "Sender", "senderName", "Absenderadresse", "Absender", "Absendername"),
+        *("Adresse des Absenders", "E-Mail-Adresse des Absenders", "Indirizzo mittente", "Adres van afzender"),
         *("Adresse de l'expéditeur", "Adresse d'expéditeur", "Expéditeur", "Dirección del remitente"),
         *("Dirección de remitente", "Remitente"),
     ),
     "domain": (
         *("Domain", "senderDomain", "Domäne", "Absenderdomäne", "Domaine", "Domaine de l'expéditeur"),
-        *("Dominio", "Dominio del remitente"),
+        *("Dominio", "Dominio del remitente", "Domein"),
     ),
     "protocol": (
         *("Authentication protocol", "Authentication method", "authMethod", "authProtocol"),
         *("Authentifizierungsprotokoll", "Authentifizierungsmethode"),
         *("Protocole d'authentification", "Méthode d'authentification"),
         *("Protocolo de autenticación", "Método de autenticación"),
+        *("Protocollo di autenticazione", "Verificatieprotocol"),
     ),
     "client_ip": ("original_client_ip", "client_ip", "Ursprüngliche Client-IP", "Client-IP-Adresse"),
     "tls_version": ("tls_version",),
@@ -59,10 +63,25 @@ _HEADERS = {
         *("Messages sent", "message_count", "Messages", "Sent messages"),
         *("Gesendete Nachrichten", "Nachrichten gesendet", "Nachrichtenanzahl", "Anzahl der Nachrichten"),
         *("Messages envoyés", "Nombre de messages", "Mensajes enviados", "Número de mensajes"),
+        *("Messaggi inviati", "Verzonden berichten"),
     ),
     "message_id": ("message_id", "Nachrichten-ID", "ID de message", "ID du message", "Id. de mensaje"),
     **{
-        name: (name, *(f"{name} {unit}" for unit in ("percent", "percentage", "Prozent", "pourcentage", "porcentaje")))
+        name: (
+            name,
+            *(
+                f"{name} {unit}"
+                for unit in (
+                    "percent",
+                    "percentage",
+                    "Prozent",
+                    "Prozentsatz",
+                    "pourcentage",
+                    "porcentaje",
+                    "percentuale",
+                )
+            ),
+        )
         for name in _TLS_SHARES
     },
 }
@@ -77,12 +96,21 @@ _ADVICE = (
 _PROTOCOLS = (
     (
         re.compile(
-            r"basic|standardauth|basisauth|authentification (?:de base|basique)|autenticaci[oó]n b[aá]sica",
+            r"(?:(?:smtp|sasl|auth)[ _-]?)?(?:basic|(?:login|plain)(?![a-z]))"
+            r"|standardauth|basisauth|basisverific|authentification (?:de base|basique)|autenticaci[oó]n b[aá]sica"
+            r"|autentica(?:zione di base|[cç][aã]o b[aá]sica)",
             re.IGNORECASE,
         ),
         "basic",
     ),
-    (re.compile(r"x?oauth|modern|authentification moderne|autenticaci[oó]n moderna", re.IGNORECASE), "oauth2"),
+    (
+        re.compile(
+            r"(?:(?:smtp|sasl|auth)[ _-]?)?x?oauth|modern|authentification moderne"
+            r"|autentica(?:ci[oó]n|zione|[cç][aã]o) moderna",
+            re.IGNORECASE,
+        ),
+        "oauth2",
+    ),
 )
 _TLS_VERSION = re.compile(r"(?:^|tls\D{0,2})1[._ ]?([0-3])(?![0-9])", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
@@ -145,7 +173,8 @@ def _per_message(export: Export, body: Chunk) -> Parsed:
             counts[key] += messages
             offsets.setdefault(key, body.offset + record.offset)
     rows = [_row(key, messages, offsets[key]) for key, messages in counts.items()]
-    return _parsed(rows, rejects, export, export.repeated + repeats.count)
+    parsed = _parsed(rows, rejects, export, export.repeated + repeats.count)
+    return replace(parsed, gaps=cut(export, body))
 
 
 class _Repeats:
@@ -180,8 +209,7 @@ def _message_key(record: Record, order: DayOrder) -> _Key | str:
     """Return what the record of an SmtpCSReport counts, or why it cannot be told."""
     moment = moment_of(record["day"], order)
     if moment is None:
-        expected = f"expected a day, with or without a time (read as {order} unless the year comes first)"
-        return f"the date is {shown(record['day'])}; {expected}"
+        return f"the date is {shown(record['day'])}; {expected(order)}"
     return _key(record, moment.date(), _tls_version_of(record["tls_version"]), "smtp_cs_report")
 
 

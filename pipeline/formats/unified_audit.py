@@ -2,7 +2,8 @@
 Microsoft 365's unified audit log: who logged in, where Entra's own sign-in log is not to be had.
 
 Reads: `UserLoggedIn` and `UserLoginFailed` as JSON (Management API, Graph's audit queries, what
-`Search-UnifiedAuditLog` gives) and as the CSV of an audit search, whose column AuditData holds the record as JSON.
+`Search-UnifiedAuditLog` gives), as the CSV of an audit search, whose column AuditData holds the record as JSON, and as
+PowerShell prints or saves the objects of that cmdlet.
 Leaves: all other operations.
 
 What a reader could not guess:
@@ -17,13 +18,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipeline.entra_fields import address_of, is_password_agent
-from pipeline.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
-from pipeline.json_records import JsonRecord
-from pipeline.locales import DayOrder, moment_of
+from pipeline.exports.entra_fields import address_of, is_password_agent
+from pipeline.exports.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
+from pipeline.exports.json_records import JsonRecord
+from pipeline.exports.locales import DayOrder, moment_of
+from pipeline.exports.powershell import Saved, is_printed, objects_in, properties_in
+from pipeline.exports.tables import columns_in, fold, read, reject_of, shown
 from pipeline.model import Carry, Chunk, Parsed, Reject, event_id_of, rows_of
 from pipeline.replies import LONGEST_TEXT
-from pipeline.tables import columns_in, fold, read, reject_of, shown
 
 WHOLE = True
 
@@ -36,6 +38,8 @@ _NOT_TOLD = {"", "not available", "unknown"}
 
 def looks_like(head: bytes) -> bool:
     """Return whether `head` holds records of the audit log."""
+    if is_printed(head, _NAMES):
+        return {"record", "time"} <= properties_in(head, _NAMES)
     if not looks_like_json(head):
         return {"record", "time"} <= columns_in(head, _NAMES)
     text = text_of(head)
@@ -44,11 +48,25 @@ def looks_like(head: bytes) -> bool:
 
 def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file leaves nothing open
     """Return one `signins` row for each log-in."""
-    found = _json(body) if looks_like_json(body.body) else _csv(body)
+    found = _found(body)
     rows = [each for each in found if isinstance(each, dict)]
     rejects = tuple(each for each in found if isinstance(each, Reject))
     left = len(found) - len(rows) - len(rejects)
     return Parsed({"signins": rows_of("signins", rows)}, rejects, lines=len(found), left=left)
+
+
+def _found(body: Chunk) -> list[dict[str, Any] | Reject | None]:
+    if is_printed(body.body, _NAMES):
+        return [_unpacked(each) if isinstance(each, Saved) else each for each in objects_in(body, _NAMES)]
+    return _json(body) if looks_like_json(body.body) else _csv(body)
+
+
+def _unpacked(saved: Saved) -> dict[str, Any] | Reject | None:
+    packed = JsonRecord({"auditdata": saved["record"]}, saved.offset)
+    if saved.names and not packed.inner("auditdata"):
+        why = f"AuditData is {shown(saved['record'])}; expected a record as JSON"
+        return Reject(saved.raw, saved.offset, why)
+    return _row(packed)
 
 
 def _json(body: Chunk) -> list[dict[str, Any] | Reject | None]:

@@ -4,25 +4,27 @@ curl sending mail (`curl smtp://… --mail-from … -v`), as shell scripts keep 
 Reads: each refusal and each acceptance in the conversation that `-v` prints, with sender, recipients, HELO and
 mechanism. Leaves: TLS details, the mail itself, and `curl: (67) Login denied`, which says what the conversation said.
 
-What a reader could not guess: without `-v` curl tells no answer at all. What answers a challenge is a password in
-base64 and is dropped; so are the conversations by HTTP, which look alike.
+What a reader could not guess: without `-v` curl tells no answer at all; `--trace-time` sets a clock before each line,
+which names no day. What answers a challenge is a password in base64 and is dropped; so are the conversations by HTTP,
+which look alike.
 """
 
 from __future__ import annotations
 
 import re
 
-from pipeline.app_errors import Sign
+from pipeline.applications.errors import Sign
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.lines import Line
 from pipeline.model import Carry
 from pipeline.programs import Row
-from pipeline.transcripts import Spoken, TranscriptReader
 
-SIGN = Sign(re.compile(rb"^< 220[ -]\S+ [^\n]{0,200}SMTP"), (b"< 220",))
-_CONNECTED = re.compile(rb"\* +Connected to (?P<host>[A-Za-z0-9.-]{1,255}) \(")
-_TALKING = re.compile(rb"[<>] ")
-_TALK = re.compile(r"(?P<side>[<>]) (?P<words>.*)", re.DOTALL)
-_CLOSING = re.compile(rb"\* (?:Closing connection|Connection #\d+ to host)")
+_CLOCK = rb"(?:\d\d:\d\d:\d\d\.\d{6} )?(?:\[[\dx-]{3,12}\] )?"
+SIGN = Sign(re.compile(rb"^" + _CLOCK + rb"< 220[ -]\S+ [^\n]{0,200}SMTP"), (b"< 220",))
+_CONNECTED = re.compile(_CLOCK + rb"\* +Connected to (?P<host>[A-Za-z0-9.-]{1,255}) \(")
+_TALKING = re.compile(_CLOCK + rb"[<>] ")
+_TALK = re.compile(_CLOCK.decode() + r"(?P<side>[<>]) (?P<words>.*)", re.DOTALL)
+_CLOSING = re.compile(_CLOCK + rb"\* (?:Closing connection|Connection #\d+ to host)")
 
 
 def owns_tag(tag: bytes) -> bool:

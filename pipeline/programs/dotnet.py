@@ -17,21 +17,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.app_errors import LONGEST, ErrorReader, Sign, Values, refusal, reply_in
+from pipeline.applications.errors import LONGEST, ErrorReader, Sign, Values, refusal, reply_in
 from pipeline.lines import Line
 from pipeline.model import Carry
 
 _RESPONSE = (
     r"(?:[Tt]he server response was|Die Serverantwort (?:war|lautete?|ist)|"
     r"Die Antwort des Servers (?:war|lautete?)|La respuesta del servidor (?:fue|es)|"
-    r"La réponse du serveur (?:était|est)|La risposta del server (?:era|è stata|è)|"
+    r"La réponse du serveur (?:était|est)|(?:La r|R)isposta del server(?: (?:era|è stata|è))?|"
     r"A resposta do servidor (?:foi|é)|(?:Het antwoord|De reactie) van de server (?:was|is)|"
-    r"De serverreactie (?:was|is)|Odpowiedź serwera(?: to)?|Serversvaret (?:var|är)|Servers svar var)"
+    r"De serverreactie (?:was|is)|Odpowiedź serwera(?: to)?|Serversvaret (?:var|är)|Servers svar var|"
+    r"Odpověď serveru(?: byla)?|Ответ сервера|Sunucu yanıtı|服务器响应为?|伺服器回應為?|サーバーの応答は?)"
 )
 _ENHANCED = r"[245]\.\d{1,3}\.\d{1,3}[ ;,]"
 SIGN = Sign(
     re.compile(
-        _RESPONSE.encode() + rb"[\s\xc2\xa0\xe2\x80\xaf]{0,4}:|SmtpException\b[^\n]{0,300}?: [245]\.\d{1,3}\.\d{1,3} |"
+        _RESPONSE.encode()
+        + rb"[\s\xc2\xa0\xe2\x80\xaf]{0,4}(?::|\xef\xbc\x9a)|SmtpException\b[^\n]{0,300}?: [245]\.\d{1,3}\.\d{1,3} |"
         rb"\bSend-MailMessage ?: |(?:Exception calling|Ausnahme beim Aufrufen von) \"Send\"|"
         rb"^The SMTP server requires a secure connection|^Mailbox unavailable\. The server"
     ),
@@ -50,10 +52,11 @@ SIGN = Sign(
         b"antwoord",
         b"reactie",
         b"Odpowied",
+        *(word.encode() for word in ("Odpověď", "Ответ сервера", "Sunucu yan", "响应", "回應", "応答")),
         b"svar",
     ),
 )
-_TOLD = re.compile(rf"{_RESPONSE}[\s\xa0\u202f]{{0,4}}:\s*(?P<reply>[^\s].*)", re.DOTALL)
+_TOLD = re.compile(rf"{_RESPONSE}[\s\xa0\u202f]{{0,4}}[:：]\s*(?P<reply>[^\s].*)", re.DOTALL)
 _THROWN = re.compile(rf"Smtp(?:FailedRecipients?)?Exception\b[^\n]{{0,300}}?: (?P<reply>{_ENHANCED}.*)", re.DOTALL)
 _STATUS = re.compile(r"\bStatusCode\b[\"']?\s?[=:]?\s?[\"']?(?P<name>[A-Z][A-Za-z]{5,40}|[2-5]\d\d)\b")
 _CODES = {

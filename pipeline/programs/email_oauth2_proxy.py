@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from pipeline.dialogue import Dialogue
+from pipeline.applications.dialogue import Dialogue
 from pipeline.lines import Line, text_of
 from pipeline.model import Carry
 from pipeline.programs import Row

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from pipeline.app_errors import ErrorReader, Sign, Values, is_quotation, refusal, reply_in
+from pipeline.applications.errors import ErrorReader, Sign, Values, is_quotation, refusal, reply_in
 from pipeline.carriers.json_lines import texts_in
 from pipeline.lines import Line, text_of
 from pipeline.model import Carry
@@ -26,11 +26,17 @@ _REPLY = re.compile(r"(?<![\w.])(?:(?P<code>[45]\d\d)[ :-]{1,2})?[45]\.\d{1,3}\.
 _SIGNED = re.compile(r"\[[A-Za-z0-9.-]{4,255} \d{4}-\d\d-\d\dT[\d:.]{8,15}Z [0-9A-Fa-f]{16}\]")
 _SIGN = Sign(re.compile(rb"(?<![\w.])[45]\.\d{1,3}\.\d{1,3} "), (b"4.", b"5."))
 _SPOKEN_OF = re.compile(
-    r"\bauthsunset\b|https?://\S+\)|</?\w+>|\A[<>] |\A\s?(?:->|~>|<-|<~|<\*)|"
+    r"\bauthsunset\b|https?://\S+\)|</?[a-z]\w*>|\A[<>] |\A\s?(?:->|~>|<-|<~|<\*)|"
     r"\b(?:subject|betreff|asunto|objet)\b\s?[=:](?!\s{0,3}\\?[\"'])|\bT=\"[^\"]*\Z",
     re.IGNORECASE,
 )
 _FORETOLD = re.compile(r"\b(?:will|would|shall|going to|wird|werden|würden?|va|vont|va a|van a)\b", re.IGNORECASE)
+_ANSWERED = re.compile(
+    r"(?:\A|[:=>|;,\]\)([{-]\s{0,4}\\?[\"'(\[]?|"
+    r"\b(?:error|err|code|status|reply|response|answer|smtp|server|rejected|refused|failed|failure|denied|fehler|erreur|"
+    r"returned|respond(?:ed|s)|replied|received|exception|said|got|\d{3})[ \t]{1,4}\\?[\"'(\[]?)\Z",
+    re.IGNORECASE,
+)  # a person's sentence runs into what it quotes
 _MAIL = re.compile(rb"(?:From|To|Subject|Date|Received|Return-Path|MIME-Version|Content-Type|X-[\w-]{1,40}): \S")
 _REFUSALS = frozenset({"basic", "auth"})
 _LONGEST = 8_192
@@ -71,7 +77,7 @@ def _is_evidence(line: Line) -> bool:
     if _SIGNED.search(reply[0]):
         return True
     # Without Exchange's signature it may be talk of what is to come: "from January on, Exchange will answer 550 …".
-    is_told = line.is_bare or _FORETOLD.search(before) is not None
+    is_told = line.is_bare or _FORETOLD.search(before) is not None or _ANSWERED.search(before[-80:]) is None
     return reply["code"] is not None and not is_told and (line.time is not None or bool(line.tag))
 
 

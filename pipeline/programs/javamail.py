@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipeline.app_errors import Sign, Values, refusal, reply_in, user_in
+from pipeline.applications.errors import Sign, Values, refusal, reply_in, user_in
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.endpoints import service_of
 from pipeline.lines import Line, text_of
 from pipeline.model import Carry
 from pipeline.programs import Row
-from pipeline.transcripts import Spoken, TranscriptReader
 
 _STAGES = {
     "AuthenticationFailedException": "auth",
@@ -47,6 +47,7 @@ SIGN = Sign(
     (b"mail.", b"FailedException", b"DEBUG SMTP"),
 )
 _DEBUG = re.compile(r"\bDEBUG SMTPS?: (?P<told>.*)", re.DOTALL)
+_ECHO = re.compile(r"got response code \d\d\d, with response: \d\d\d-")
 _TRYING = re.compile(r"trying to connect to host \"(?P<host>[^\"\s]{1,255})\"")
 _USER = re.compile(r"protocolConnect login, host=[^,\s]*, user=(?P<user>[^,\s]{1,320}), password=")
 _MECHANISM = re.compile(r"(?:Using mechanism|AUTH) (?P<mechanism>[A-Z][A-Z0-9-]{2,20})\b(?P<end> succeeded| failed)?")
@@ -64,17 +65,25 @@ class Reader(TranscriptReader):
 
     def __init__(self, carry: Carry) -> None:
         super().__init__(carry, SIGN, _refusals, _spoken)
+        self._is_in_echo = bool(carry.get("echo"))
 
     def owns(self, line: Line) -> bool:
         """Return whether `line` holds an error of JavaMail's, or is of its debug output."""
+        if self._is_in_echo and line.is_bare and _REPLY.match(text_of(line.message[:400])):
+            return True
         is_talking = bool(self._talks) and line.is_bare and not self._document
         return (is_talking and _spoken(text_of(line.message[:400])) is not None) or super().owns(line)
 
     def read(self, line: Line) -> list[Row] | str | None:
         """Return the refusals in `line`, those of a conversation with all that was said in it."""
         text = text_of(line.message[:1_000])
+        if self._is_in_echo:
+            self._is_in_echo = text[3:4] == "-"
+            if line.is_bare and _REPLY.match(text):
+                return None
         told = _DEBUG.search(text)
         if told is not None:
+            self._is_in_echo = _ECHO.match(told["told"]) is not None
             self._note(line)
             self._learn(told["told"])
             return self._finished() or None
@@ -82,6 +91,10 @@ class Reader(TranscriptReader):
             return None
         rows = super().read(line)
         return [self._in_talk(row) for row in rows] if isinstance(rows, list) else rows
+
+    def carry(self) -> Carry:
+        """Return besides whether the debug output is within an answer that it shows once more."""
+        return {**super().carry(), **({"echo": True} if self._is_in_echo else {})}
 
     def _learn(self, told: str) -> None:
         trying = _TRYING.match(told)
@@ -117,8 +130,10 @@ def _spoken(text: str) -> Spoken | None:
 
 
 def _refusals(text: str) -> Iterator[Values]:
-    for thrown in _THROWN.finditer(text):
-        stage = _STAGES[thrown["name"]]
+    found = list(_THROWN.finditer(text))
+    known = {thrown["reply"]: stage for thrown in found if (stage := _STAGES[thrown["name"]]) != "unknown"}
+    for thrown in found:
+        stage = known.get(thrown["reply"], "unknown")  # the one that is nested tells more
         yield refusal(
             reply_in(thrown["reply"]),
             stage,

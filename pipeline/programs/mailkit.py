@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipeline.app_errors import Sign, Values, refusal, reply_in, user_in
+from pipeline.applications.errors import Sign, Values, refusal, reply_in, user_in
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.lines import Line
 from pipeline.model import Carry
 from pipeline.programs import Row
-from pipeline.transcripts import Spoken, TranscriptReader
 
 SIGN = Sign(
     re.compile(

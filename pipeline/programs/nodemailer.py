@@ -6,6 +6,7 @@ in the debug log the conversation itself, joined by its session id, with sender,
 traces, and the properties of an error object, which say again what its first line said.
 
 What a reader could not guess:
+- Of several refused recipients the message tells the last answer only; the objects below it tell each.
 - The errors name no sender; it is there where the application logs it, or in the debug log.
 - In the debug log an answer stands twice or three times: in the conversation, and in the error objects. It is one
   refusal.
@@ -17,12 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipeline.app_errors import Sign, Values, refusal, reply_in
+from pipeline.applications.errors import LONGEST, Sign, Values, refusal, reply_in
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.carriers.json_lines import value_in
 from pipeline.lines import Line, text_of
 from pipeline.model import Carry
 from pipeline.programs import Row
-from pipeline.transcripts import Spoken, TranscriptReader
 
 _SAID = re.compile(
     r"(?P<words>Invalid login|Invalid status code|Mail command failed|Can't send mail - all recipients were rejected|"
@@ -48,6 +49,7 @@ SIGN = Sign(
         rb"Recipient command failed|Data command failed|Message failed|with STARTTLS|initiating TLS|"
         rb"Invalid greeting|Invalid [EH][HE]LO)"
         rb"(?:\. response=|: ?|\. )[2-5]\d\d[ -]|^\s{0,40}response: ['\"`][2-5]\d\d[ -]|"
+        rb"^responseCode: [45]\d\d$|\"responseCode\":[45]\d\d\b|"
         rb"^component: smtp-connection$|^tnx: (?:client|server|smtp)$|"
         rb"^[A-Z]{4,5} {1,3}(?:\[#\w{1,40}\] )?\[[\w/+-]{6,24}\] (?:[SC]: |User \")|"
         rb"^\{.{0,2000}\"tnx\":\"(?:client|server|smtp)\"",
@@ -61,6 +63,7 @@ SIGN = Sign(
         b"STARTTLS",
         b"initiating TLS",
         b"response: ",
+        b"responseCode",
         b"smtp-connection",
         b"tnx",
         b"] S: ",
@@ -71,8 +74,12 @@ SIGN = Sign(
 _RESPONSE = re.compile(
     r"^\s*response: (?P<quote>['\"`])?(?P<text>[2-5]\d\d[ -].*?)(?(quote)(?P=quote))[,;]?\s*\Z", re.DOTALL
 )
+_VALUE = re.compile(r"^response: (?P<text>[45]\d\d[ -].*(?:\n\t.*){0,50})", re.MULTILINE)
+_ERROR_ALONE = re.compile(
+    rb"\{\"(?=[^\n]{0,4000}\"response\":\"[45]\d\d[ -])(?=[^\n]{0,8000}\"responseCode\":[45]\d\d\b)"
+)
 _COMMAND = re.compile(r"\bcommand: ['\"]?(?P<verb>[A-Z]+)(?: (?P<mechanism>[A-Z0-9-]{1,20}))?")
-_REFUSED_TO = re.compile(r"^recipient: (\S{3,320}@\S{1,255})$", re.MULTILINE)
+_REFUSED_TO = re.compile(r"^recipient: (\S{1,320}@\S{1,255})$", re.MULTILINE)
 _COMMANDS = {
     "AUTH": "auth",
     "MAIL": "mail_from",
@@ -106,6 +113,8 @@ class Reader(TranscriptReader):
     def owns(self, line: Line) -> bool:
         """Return whether `line` is an error of Nodemailer's, goes on with one, or is of its debug log."""
         if line.is_bare and self._is_in_object and _OBJECT.match(line.message):
+            return True
+        if line.is_bare and not self._document and _ERROR_ALONE.match(line.message[:LONGEST]):
             return True
         self._is_in_object = super().owns(line)
         return self._is_in_object
@@ -143,23 +152,45 @@ def _spoken(text: str) -> Spoken | None:
 
 
 def _refusals(text: str) -> Iterator[Values]:
+    told = list(_told_in_objects(text))
+    named = {values["reply_text"] for values in told if values["recipient"]}
+    for values in told:
+        if values["recipient"] or values["reply_text"] not in named:
+            yield values
+    known = {values["reply_text"] for values in told}
     said = list(_SAID.finditer(text))
     for match in said:
         stage = _stage_of(match["words"], text)
-        command = _COMMAND.search(text)
-        yield refusal(
-            reply_in(text[match.end() :]),
-            stage,
-            recipient=_recipient(text),
-            mechanism=command["mechanism"] if command and stage == "auth" else None,
-        )
-    if not said and (response := _RESPONSE.search(text)):
+        mechanism = _mechanism(text) if stage == "auth" else None
+        values = refusal(reply_in(text[match.end() :]), stage, mechanism=mechanism)
+        if values["reply_text"] not in known:
+            yield values
+    if not said and not told and (response := _RESPONSE.search(text)):
         yield refusal(reply_in(response["text"].replace("\\n", "\n")), _stage_of("", text))
+
+
+def _told_in_objects(text: str) -> Iterator[Values]:
+    """Yield the refusal in each error object of a JSON record; each refused recipient has one."""
+    found = list(_VALUE.finditer(text))
+    command = _COMMAND.search(text)
+    is_sorted = bool(found) and command is not None and command.start() < found[0].start()
+    bounds = [0, *(value.end() for value in found)] if is_sorted else [*(value.start() for value in found), len(text)]
+    for value, start, end in zip(found, bounds, bounds[1:], strict=False):
+        beside = text[start:end]  # a logger that sorts sets the command before the answer, others behind
+        yield refusal(
+            reply_in(value["text"].replace("\n\t", "\n")), _stage_of("", beside), recipient=_recipient(beside),
+            mechanism=_mechanism(beside),
+        )  # fmt: skip
 
 
 def _stage_of(words: str, text: str) -> str:
     command = _COMMAND.search(text)
     return _STAGES.get(words) or (_COMMANDS.get(command["verb"], "unknown") if command else "unknown")
+
+
+def _mechanism(text: str) -> str | None:
+    command = _COMMAND.search(text)
+    return command["mechanism"] if command and command["verb"] == "AUTH" else None
 
 
 def _recipient(text: str) -> str | None:

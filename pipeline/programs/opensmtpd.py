@@ -11,6 +11,7 @@ What a reader could not guess:
   row has no sender. It is deferred, for OpenSMTPD keeps the mail and closes the route to that host for every sender.
 - Mails behind a closed route are logged with session 0 and `Network error on destination MXs`: nothing was sent for
   them, so their kind is `held`, and the answer that closed the route is not known from the line.
+- Where it cannot log in at all (`AUTH not advertised`), it says so in its own words; nothing was sent to the server.
 - A log-in that works leaves no line, and at which stage a mail was refused is not logged.
 - An envelope id begins with the 8 digits of its message, which join it to the client that handed it in.
 - Of an answer in several lines the code is kept once, and the lines are glued together without a space.
@@ -70,7 +71,9 @@ _OLD_MESSAGE = re.compile(
 _OLD_CONNECTING = re.compile(
     rb"smtp-out: Connecting to \S+?://(\S+):(\d{1,5}) \(([^)]*)\) on session ([0-9a-f]{16})\.*"
 )
-_OLD_ERROR = re.compile(rb"smtp-out: Error on session ([0-9a-f]{16}): (.*)", re.DOTALL)
+_OLD_ERROR = re.compile(
+    rb"smtp-out: Error on session ([0-9a-f]{16})(?: after \d{1,9} messages? sent)?: (.*)", re.DOTALL
+)
 _CLIENT = re.compile(rb"connected address=(\S+) host=(\S+)")
 _LOGIN = re.compile(rb"authentication user=(.*?) (?:address=\S+ host=\S+ )?result=(\w+)")
 _MESSAGE = re.compile(
@@ -84,6 +87,10 @@ _MESSAGE = re.compile(
 _CONNECTING = re.compile(rb"connecting address=\S+?://(\S+):(\d{1,5}) host=(\S+)")
 _ERROR = re.compile(rb"error reason=(.*)", re.DOTALL)
 _REJECTED = re.compile(rb"(AUTH|BANNER|EHLO|HELO|LHLO|STARTTLS) rejected: (.*)", re.DOTALL)
+_NOT_ASKED = re.compile(
+    rb"no supported AUTH method|AUTH not advertised|Refuse to AUTH over insecure channel|"
+    rb"TLS required but not supported by remote host"
+)
 _RELAY = re.compile(rb"(\S+) \(([^)]*)\)")
 _NO_SESSION = b"0" * 16
 _STAGES = {b"AUTH": "auth", b"STARTTLS": "tls"}
@@ -216,15 +223,17 @@ class Reader:
     def _refusal(self, line: Line, session: bytes, reason: bytes) -> list[Row] | str | None:
         """Return the answer that ended `session` before any mail."""
         match = _REJECTED.fullmatch(reason)
-        if match is None:
+        if match is None and _NOT_ASKED.fullmatch(reason) is None:
             return None
         if not line.is_ended:
             return "the file ends in mid-line"
         peer = self._sessions.pop(_key(line, session), _Session(None, None))
-        stage = _STAGES.get(match[1], "connect")
+        command, said = match.groups() if match else (b"STARTTLS" if reason.startswith(b"TLS") else b"AUTH", reason)
+        stage = _STAGES.get(command, "connect")
+        is_told = match is not None and stage == "auth"  # it knows PLAIN and LOGIN alone
         row = {
             "kind": "try",
-            **answer(words_of(match[2]), peer.name or peer.ip, "basic" if stage == "auth" else "unknown"),
+            **answer(words_of(said), peer.name or peer.ip, "basic" if is_told else "unknown"),
             "endpoint_ip": peer.ip,
             "endpoint_port": peer.port,
             "stage": stage,

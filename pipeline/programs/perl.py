@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 
-from pipeline.app_errors import Sign
+from pipeline.applications.errors import Sign
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.model import Carry
-from pipeline.transcripts import Spoken, TranscriptReader
 
 SIGN = Sign(
     re.compile(rb"^(?:Net::SMTP|Net::SMTP::\w+|Net::SMTP_auth)(?:::_SSL)?=GLOB\(0x[0-9a-f]{4,16}\)(?:>>>|<<<) ?"),

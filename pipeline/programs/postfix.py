@@ -14,7 +14,11 @@ What a reader could not guess:
   in the quoted reply only.
 - After a refusal at AUTH the destination is suspended, and other senders' mail is logged as `relay=none … (delivery
   temporarily suspended: …)` with the old reply: nothing was sent for it, so its kind is `held`. `SASL [CACHED]` is the
-  same thing in other words.
+  same thing in other words, except without soft bounces: then the mail is not held but gone, as after a try.
+- Only what a server said is evidence, and Postfix's own words about a log-in: what an `error:` entry of a table, a
+  policy or the command behind a `pipe` says is chosen by whoever wrote it.
+- A log-in that breaks off is told as `performing the EHLO handshake`, so the stage of that is unknown.
+- Before Postfix 2.3 a delivery names neither `delays` nor `dsn`.
 - Sender, recipient, HELO and subject are chosen by strangers and may quote whole log lines, so each line is taken
   apart from the left, and a quoted local part is skipped as a whole. (Before Postfix 3.5, or with
   `info_log_address_format = internal`, the quotes are not logged, and such an address cannot be told from the line.)
@@ -27,6 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pipeline.answers import protocol_of
@@ -44,22 +49,27 @@ _ADDRESS = rb"([^\">]*(?:" + _QUOTED + rb"[^\">]*)*)"
 _QUEUE_ID = re.compile(rb"(?![a-z]+:|NOQUEUE:)([0-9A-Za-z]{5,24}): (.*)", re.DOTALL)
 _DELIVERY = re.compile(
     rb"to=<" + _ADDRESS + rb">, (?:orig_to=<" + _ADDRESS + rb">, )?relay=(\S+), (?:conn_use=\d+, )?delay=[\d.]+, "
-    rb"delays=[\d./]+, (?:\w+=[^,]*, )*?dsn=([\d.]+), status=(\w[\w-]*)(?: \((.*))?\s*",
+    rb"(?:delays=[\d./]+, )?(?:(?!dsn=|status=)\w+=[^,]*, ){0,9}(?:dsn=([\d.]+), )?status=(\w[\w-]*)(?: \((.*))?\s*",
     re.DOTALL,
 )
 _CLIENT = re.compile(rb"client=([^\[\s]*)\[([^\]]*)\](?::\d+)?(?:, sasl_method=([^,\s]+))?(?:, sasl_username=([^,]+))?")
 _ORIGINAL_CLIENT = re.compile(rb"orig_client=([^\[\s,]*)\[([^\]]*)\]")
 _BEGUN_DELIVERY = re.compile(rb"to=<" + _ADDRESS + rb">, (?:orig_to=<|relay=)")
 _FROM = re.compile(rb"from=<" + _ADDRESS + rb">, (?:size=(\d{1,15}), nrcpt=|status=([\w-]+))")
-_MESSAGE_ID = re.compile(rb"(?:resent-)?message-id=(.*)", re.DOTALL)
+_MESSAGE_ID = re.compile(rb"(?:resent-)?message-id=(?:<>\s*\Z)?(.*)", re.DOTALL)  # <> where the mail has none
 _PICKUP = re.compile(rb"uid=(\d+) from=<" + _ADDRESS + rb">")
 _HEADER_CHECK_HELO = re.compile(rb"info: header .* proto=\S+ helo=<([^<>]*)>(?:: .*)?", re.DOTALL)
 _RELAY = re.compile(r"(?P<host>[^\[]+)\[(?P<ip>[^\]]*)\](?::(?P<port>[0-9]{1,5}))?")
 _SAID = re.compile(
     r"(?:delivery temporarily suspended: )?"
-    r"(?:(?P<sasl>SASL (?P<cached>\[CACHED\] )?authentication failed; server)|host) (?P<peer>\S+) "
+    r"(?:(?P<sasl>(?:SASL )?(?P<cached>\[CACHED\] )?[Aa]uthentication failed[;:] server)|host) (?P<peer>\S+) "
     r"(?:said|(?P<greeting>refused to talk to me)): "
 )
+_OWN_WORDS = re.compile(
+    r"(?:delivery temporarily suspended: )?(?:SASL )?[Aa]uthentication failed[;:] "
+    r"(?:cannot (?:SASL )?authenticate to|authentication protocol loop with) server (?P<peer>[^\s\[]+\[[^\]]*\])"
+)
+_COMMAND_OUTPUT = re.compile(r"(?:\A|[.:] )Command output: ")
 _BEHIND_REPLY = re.compile(rb"; (?:from=<|to=<|proto=|helo=<)")
 _SASL_FAILED = re.compile(
     rb"warning: ([^\[\s]*)\[([^\]]*)\](?::\d+)?: SASL (\S+) authentication failed: ?(.*?)(?:, sasl_username=(.*))?\s*",
@@ -80,10 +90,15 @@ _OWN_ENVELOPE = re.compile(
 _UNBRACKETED = re.compile(rb"\b(to|from|orig_to)=([^<,\s=]+@?[^<,\s=]*),")
 _EARLIER_HOST = re.compile(rb"(?:host |SASL (?:\[CACHED\] )?authentication failed; server )\S+\[")
 _REMOVED = re.compile(rb"removed\s*\Z")
-_CONNECT = re.compile(r"connect to (?P<peer>[^\s\[]+\[[^\]]*\]:\d+): ")
+_PEER = re.compile(
+    r"(?:delivery temporarily suspended: )?"
+    r"(?:connect to|lost connection with|conversation with|TLS is required, but(?: was not offered by)? host|"
+    r"Cannot start TLS with) (?P<peer>[^\s\[]+\[[^\]]*\](?::\d+)?)"
+)
 _STAGES = {
     "EHLO": "connect",
     "HELO": "connect",
+    "LHLO": "connect",
     "STARTTLS": "tls",
     "AUTH": "auth",
     "MAIL FROM": "mail_from",
@@ -96,21 +111,25 @@ _OWN_STAGES = {
     "RCPT": "rcpt_to", "DATA": "data", "END-OF-MESSAGE": "data", "BDAT": "data",
 }  # fmt: skip
 _BROKEN_OFF = (
-    (re.compile(r"^SASL authentication failed"), "auth"),
+    (re.compile(r"^(?:SASL a|A)uthentication failed"), "auth"),
+    (re.compile(r"(?:HE|EH|LH)LO handshake"), "unknown"),
     (
-        re.compile(r"^connect to |^Host or domain name not found|greeting|Connection (?:timed out|refused)|HELO|EHLO"),
+        re.compile(
+            r"^connect to |^Host or domain name not found|^unable to look up host|greeting|"
+            r"Connection (?:timed out|refused)"
+        ),
         "connect",
     ),
     (re.compile(r"TLS|certificate", re.IGNORECASE), "tls"),
     (re.compile(r"MAIL FROM"), "mail_from"),
     (re.compile(r"RCPT TO"), "rcpt_to"),
-    (re.compile(r"DATA|message content|message body"), "data"),
+    (re.compile(r"DATA|end of data|message content|message body"), "data"),
 )
 _OUTCOMES = {b"sent": "accepted", b"deferred": "deferred", b"SOFTBOUNCE": "deferred", b"bounced": "rejected"}
 _PROBES = {b"deliverable", b"undeliverable"}
 _PASSWORD_MECHANISMS = {"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM"}
 _BASIC_REFUSED = {"basic_retired", "basic_disabled"}
-_NO_NAMES = {b"", b"unknown"}
+_NO_NAMES = {b"", b"unknown", b"(unavailable)"}
 _LONGEST_RAW = 2 * LONGEST_TEXT
 _DAEMONS = frozenset(
     b"smtp lmtp error retry local virtual pipe discard smtpd submission smtps postscreen cleanup qmgr oqmgr pickup "
@@ -169,8 +188,8 @@ class Reader:
 
     def read(self, line: Line) -> list[Row] | str | None:
         """Return the delivery or the log-in that `line` tells, why it cannot be read, or None."""
-        own = _own_log_in(line.message) or _own_refusal(line.message)
         found = _QUEUE_ID.fullmatch(line.message)
+        own = _own_log_in(line.message, found[2] if found else None) or _own_refusal(line.message)
         if found is None or (own and own[0] == "deliveries"):
             return [own] if own else None
         queue_id = found[1].decode("ascii")
@@ -232,11 +251,11 @@ def _is_this_host(client_ip: str | None) -> bool:
 def _row_of(line: Line, queue_id: str, words: bytes, mails: _Mails) -> dict[str, Any] | str | None:
     """Return what `words` say of the mail `queue_id`; lines that only tell about it go into `mails`."""
     key = f"{line.host} {queue_id}"
-    if _UNBRACKETED.match(words):
+    if not words.startswith((b"to=<", b"from=<")) and _UNBRACKETED.match(words):
         words = _UNBRACKETED.sub(rb"\1=<\2>,", words)  # what a filter on the way has taken the brackets from
     if words.startswith(b"to=<"):
         return _delivery(words, mails.get(key, _UNKNOWN), is_ended=line.is_ended)
-    if words.startswith((b"host ", b"SASL authentication failed", b"SASL [CACHED]")):
+    if words.startswith((b"host ", b"SASL authentication failed", b"SASL [CACHED]", b"Authentication failed: ")):
         return _earlier_host(words, mails.get(key, _UNKNOWN))
     if words.rstrip() == b"removed":
         return {"kind": "done", **_known(mails.forget(key))}
@@ -246,13 +265,12 @@ def _row_of(line: Line, queue_id: str, words: bytes, mails: _Mails) -> dict[str,
     return None
 
 
-def _own_log_in(message: bytes) -> Row | None:
-    """Return a log-in at this relay, made or refused, or None."""
-    if failed := _SASL_FAILED.fullmatch(message):
+def _own_log_in(message: bytes, words: bytes | None) -> Row | None:
+    """Return a log-in at this relay, made or refused, or None; `words` are those behind a queue id."""
+    if message.startswith(b"warning: ") and (failed := _SASL_FAILED.fullmatch(message)):
         name, ip, mechanism, why, user = failed.groups()
         return _log_in(name, ip, mechanism, user, outcome="rejected", why=_text(why))
-    queue_id = _QUEUE_ID.fullmatch(message)
-    words = queue_id[2] if queue_id else message.removeprefix(b"NOQUEUE: ")
+    words = message.removeprefix(b"NOQUEUE: ") if words is None else words
     client = _CLIENT.match(words) if words.startswith(b"client=") and b"sasl_" in words else None
     if client is None:
         return None
@@ -265,7 +283,7 @@ def _log_in(
 ) -> Row:
     said = mechanism.decode("ascii", "replace") if mechanism else None
     values = {
-        "user": _address(user) if user else None,
+        "user": _address(user) if user and user not in _NO_NAMES else None,
         "client_ip": _ip(ip),
         "client_name": _name(name),
         "client_app": "SMTP",
@@ -352,32 +370,34 @@ def _delivery(words: bytes, mail: _Mail, *, is_ended: bool) -> dict[str, Any] | 
     text = _text(words_in_brackets) or ""
     if not is_ended and not text.endswith(")"):
         return "the file ends in mid-line"
-    return {
-        "recipient": _address(recipient),
-        **_known(mail),
-        **answer_of(text.removesuffix(")"), relay.decode("utf-8", "replace"), dsn.decode()),
-        "outcome": _OUTCOMES.get(status, "unknown"),
-    }
+    answer = answer_of(text.removesuffix(")"), relay.decode("utf-8", "replace"), dsn.decode() if dsn else None)
+    outcome = _OUTCOMES.get(status, "unknown")
+    kind = "try" if outcome == "rejected" else answer["kind"]
+    return {"recipient": _address(recipient), **_known(mail), **answer, "kind": kind, "outcome": outcome}
 
 
 def _earlier_host(words: bytes, mail: _Mail) -> dict[str, Any] | None:
     """Return the answer of a host that Postfix gave up on before it tried the next one; no recipient is named."""
     text = _text(words) or ""
-    if not _SAID.match(text):
+    if not (_SAID.match(text) or _OWN_WORDS.match(text)):
         return None
     return {**_known(mail), **answer_of(text, "none", None), "outcome": "deferred"}
 
 
-def answer_of(text: str, relay: str, dsn: str | None) -> dict[str, Any]:
+@lru_cache(maxsize=4_096)  # an answer is logged once for each recipient, and echoed
+def answer_of(text: str, relay: str, dsn: str | None) -> Mapping[str, Any]:
     """Return endpoint, stage and reply from the words in brackets that end a delivery line."""
     said = _SAID.match(text)
-    if relay == "none" and (met := said or _CONNECT.match(text)):
+    own = _OWN_WORDS.match(text)
+    if relay == "none" and (met := said or own or _PEER.match(text)):
         relay = met["peer"]
     peer = _RELAY.fullmatch(relay)
     endpoint = (peer["host"] if peer else relay).lower() if relay != "none" else None
     service = service_of(endpoint)
     words, command = _reply_and_command(text[said.end() :]) if said else (text, "")
-    reply = read_reply(words, service)
+    reply = read_reply(words if said else _COMMAND_OUTPUT.split(words, maxsplit=1)[0], service)
+    is_told = said or own or reply.reply_class == "accepted"
+    reply_class = reply.reply_class if is_told else "unknown"
     return {
         "kind": "held" if _is_held(text, said) else "try",
         "endpoint": endpoint,
@@ -385,11 +405,11 @@ def answer_of(text: str, relay: str, dsn: str | None) -> dict[str, Any]:
         "endpoint_port": int(peer["port"]) if peer and peer["port"] else None,
         "service": service if endpoint else None,
         "stage": _stage(said, command) if said else _stage_untold(text, reply),
-        "auth_protocol": "basic" if reply.reply_class in _BASIC_REFUSED else "unknown",
+        "auth_protocol": "basic" if reply_class in _BASIC_REFUSED else "unknown",
         "reply_code": reply.code,
         "enhanced_code": reply.enhanced or dsn,
-        "reply_text": reply.text or None,
-        "reply_class": reply.reply_class,
+        "reply_text": words.strip()[:LONGEST_TEXT] or None,
+        "reply_class": reply_class,
         "request_id": reply.request_id,
     }
 

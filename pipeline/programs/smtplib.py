@@ -19,13 +19,15 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pipeline.app_errors import Sign, Values, refusal, user_in
+from pipeline.applications.errors import Sign, Values, refusal, user_in
+from pipeline.applications.transcripts import Spoken, TranscriptReader
 from pipeline.lines import Line
 from pipeline.model import Carry
 from pipeline.programs import Row
-from pipeline.transcripts import Spoken, TranscriptReader
 
-_LITERAL = r"b?(?:'(?:[^'\\]|\\.){0,4000}+'|\"(?:[^\"\\]|\\.){0,4000}+\")"
+_LITERAL = r"b?(?:'(?:[^'\\\n]|\\.){0,4000}+'|\"(?:[^\"\\\n]|\\.){0,4000}+\")"
+"""A literal of Python, which holds no line end; one that a logger has cut has no end either, and is none."""
+
 _NAMES = {
     "AuthenticationError": "auth",
     "SenderRefused": "mail_from",
@@ -50,10 +52,11 @@ _RAISED = re.compile(
     rf"SMTP(?P<name>{'|'.join(_NAMES)})\W{{1,4}}(?P<code>[2-5]\d\d), (?P<text>{_LITERAL})(?:, (?P<whom>{_LITERAL}))?"
 )
 _TUPLE = re.compile(
-    rf"(?:(?P<whom>'[^'\s]{{1,320}}+'|\"[^\"\s]{{1,320}}+\"): )?\((?P<code>[45]\d\d), (?P<text>{_LITERAL})\)"
+    rf"(?:(?P<whom>'[^'\s]{{1,320}}+'|\"[^\"\s]{{1,320}}+\"): )?\((?P<code>[45]\d\d), (?P<text>{_LITERAL})"
+    rf"(?:, (?P<by>{_LITERAL}))?\)"
 )
 _BYTES = re.compile(
-    r"\b(?P<text>b(?:'[45]\.\d{1,3}\.\d{1,3} (?:[^'\\]|\\.){1,4000}+'|\"[45]\.\d(?:[^\"\\]|\\.){1,4000}+\"))"
+    r"\b(?P<text>b(?:'[45]\.\d{1,3}\.\d{1,3} (?:[^'\\\n]|\\.){1,4000}+'|\"[45]\.\d(?:[^\"\\\n]|\\.){1,4000}+\"))"
 )
 _QUOTED_ADDRESS = re.compile(r"\(([^\s()@]{1,64}@[^\s()]{1,253})\)")
 _DEBUG = re.compile(r"(?:\d\d:\d\d:\d\d\.\d+ )?(?P<what>send|reply|connect|data): (?P<said>.*)", re.DOTALL)
@@ -118,7 +121,9 @@ def _refusals(text: str) -> Iterator[Values]:
         if match.start("code") in known:
             continue
         whom = _value(match["whom"]).lower() if match["whom"] else None
-        yield _refusal(match, "rcpt_to" if whom else "unknown", recipient=whom)
+        sender = _value(match["by"]).lower() if match["by"] else None  # three of them are those of SMTPSenderRefused
+        stage = "rcpt_to" if whom else "mail_from" if sender else "unknown"
+        yield _refusal(match, stage, sender=sender, recipient=whom)
     if not tuples and not raised and (quoted := _BYTES.search(text)):
         address = _QUOTED_ADDRESS.search(text[: quoted.start()])
         yield refusal(_value(quoted["text"]), "unknown", sender=address[1].lower() if address else None)

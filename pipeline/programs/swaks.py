@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 
-from pipeline.dialogue import Dialogue
+from pipeline.applications.dialogue import Dialogue
+from pipeline.applications.errors import refusal
 from pipeline.lines import Line, text_of
 from pipeline.model import Carry
 from pipeline.programs import Row
@@ -49,7 +50,11 @@ class Reader:
         said = text_of(found["said"][:8_192])
         self._talk = self._talk or Dialogue()
         if found["mark"] in _SERVER:
-            return self._talk.server(said, line) or None
+            begun = self._talk.begun_reply
+            rows = self._talk.server(said, line)
+            if not rows and found["mark"].endswith(b"* ") and not (self._talk.endpoint or self._talk.helo):
+                rows = _told_alone(f"{begun}\n{said}" if begun else said)
+            return rows or None
         if found["mark"].endswith(b"> "):
             self._talk.client(said)
         elif (trying := _TRYING.match(said)) and (said.startswith("Trying") or not self._talk.endpoint):
@@ -63,3 +68,10 @@ class Reader:
     def carry(self) -> Carry:
         """Return the conversation as far as it has come."""
         return {"talk": self._talk.to_json()} if self._talk else {}
+
+
+def _told_alone(reply: str) -> list[Row]:
+    """Return the refusal `reply`, of which `--silent` shows nothing else."""
+    if reply.rpartition("\n")[2][3:4] != " ":
+        return []
+    return [("deliveries", refusal(reply, "unknown"))] if reply[:1] in "45" else []

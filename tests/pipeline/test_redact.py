@@ -56,6 +56,36 @@ JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJhdWQiOiJodHRwczovL291dGxvb2sifQ.c2l
         "Kennwort: Winter-2026!",
         "mot de passe = Winter-2026!",
         "client_secret='Winter-2026!'",
+        "smtpPassword=Winter-2026!",
+        "MailAuthPass: Winter-2026!",
+        '<add key="SmtpPassword" value="Winter-2026!" />',
+        '{\\"password\\":\\"Winter-2026!\\"}',
+        '{"password":"a\\"Winter-2026!"}',
+        "password={a;Winter-2026!};Encrypt=true",
+        "пароль: Winter-2026!",
+        "lösenord=Winter-2026!",
+        "said 334 UGFzc3dvcmQ6\\r\\n" + PASSWORD + "\\r\\n then",
+        "<- 334 UGFzc3dvcmQ6 -> " + PASSWORD + ", <- 550",
+        "AUTH=20PLAIN=20" + PLAIN.replace("=", "=3D"),
+        f"AUTH PLAIN\\x20{PLAIN}",
+        "said \\0scan@contoso.example\\0Winter-2026!",
+        "#000scan@contoso.example#000Winter-2026!",
+        "raw \x00scan@contoso.example\x00Winter-2026!",
+        "raw " + b"\0scan@contoso.example\0Winter-2026!".hex(),
+        "swaks --au scan --ap Winter-2026!",
+        "sendEmail -xu scan@contoso.example -xp Winter-2026!",
+        "curl --user 'scan@contoso.example:my Winter-2026!' smtp://smtp.office365.com",
+        'smtp.login("scan@contoso.example", "Winter-2026!")',
+        "server.login('scan@contoso.example', 'Winter-2026!')",
+        'new NetworkCredential("scan@contoso.example", "Winter-2026!")',
+        '$password = ConvertTo-SecureString "Winter-2026!" -AsPlainText -Force',
+        "machine smtp.office365.com login scan@contoso.example password Winter-2026!",
+        "postfix/smtp[9]: smtp_sasl_passwd_lookup: host `smtp.office365.com' user `scan' pass `Winter-2026!'",
+        "postfix/smtp[9]: xsasl_cyrus_client_next: uncoded client response Winter-2026!",
+        "postfix/smtp[9]: xsasl_cyrus_client_get_passwd: Winter-2026!",
+        f"postfix/smtp[9]: > smtp.office365.com[203.0.113.7]:587: {PASSWORD}",
+        "https://hooks.example/send?sig=Winter-2026!&to=x",
+        "AccountKey=Winter-2026!;EndpointSuffix=core",
     ],
 )
 def test_a_credential_goes(line: str) -> None:
@@ -88,6 +118,13 @@ def test_a_credential_goes(line: str) -> None:
         "08DE2811AAAA0002",
         "Nov 23 18:24:22 relay01 postfix/smtp[241]: A1B2C3D4E5: to=<ops@contoso.example>, relay=none",
         "(in reply to end of DATA command)",
+        "334 Go ahead with the next part",
+        "Donaudampfschifffahrtsgesellschaft: queued as 9C1B2A3D4E",
+        "message-id=<AS8PR01MB1234ABCDEF0123456789@AS8PR01MB1234.eurprd01.prod.exchangelabs.com>",
+        "InternalId=12345678901234, Hostname=AM0PR01MB1234.eurprd01.prod.exchangelabs.com",
+        "id AAMkAGI2TG93AAA=AQAAAAARAAAA and AQHZ6d0zq1mYp0q3d0W9bQ==",
+        "id 08dd1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f",
+        "a log-in (user) and a credential (none) bypass=1",
         "12345678",
         "The bearer token has expired",
         "authentication failed (method LOGIN)",
@@ -96,6 +133,48 @@ def test_a_credential_goes(line: str) -> None:
 def test_what_is_no_credential_stays(line: str) -> None:
     assert redacted_value(line) == line
     assert line == "08DE2811AAAA0002" or redacted(line) == line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16-le", "utf-16"])
+@pytest.mark.parametrize("password", ["Größe-12", "schön", "Öl&Gäste99"])
+def test_a_password_goes_whatever_it_is_written_in(password: str, encoding: str) -> None:
+    said = password.encode(encoding)
+    alone = base64.b64encode(said).decode()
+    plain = base64.b64encode(b"\0scan@contoso.example\0" + said).decode()
+
+    assert alone not in redacted_value(f"AUTH LOGIN {alone}")
+    assert alone not in redacted_value(f"S: 334 UGFzc3dvcmQ6 C: {alone} S: 535 5.7.3")
+    assert alone not in redacted(f"C: {alone}")
+    assert plain not in redacted_value(f"it said {plain} and was refused")
+
+
+@pytest.mark.parametrize("password", ["abcd", "geheim", "Sommer1", "12345678"])
+def test_a_short_password_goes_where_it_answers_the_challenge(password: str) -> None:
+    said = base64.b64encode(password.encode()).decode()
+
+    for line in (f"S: 334 UGFzc3dvcmQ6\nC: {said}", f"334 UGFzc3dvcmQ6\\r\\n{said}", f'"334 UGFzc3dvcmQ6", "{said}"'):
+        assert said not in redacted(line)
+        assert said not in redacted_value(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ('smtp.login("scan@contoso.example", "Winter-2026!")', "scan@contoso.example"),
+        ("swaks --au scan@contoso.example --ap Winter-2026! --tls", "--tls"),
+        ("user `scan@contoso.example' pass `Winter-2026!'", "scan@contoso.example"),
+        ("said \\0scan@contoso.example\\0Winter-2026!", "scan@contoso.example"),
+        ("Server=db;User Id=scan@contoso.example;Password=Winter-2026!;Encrypt=true", "Encrypt=true"),
+        ("msmtp --passwordeval 'cat /etc/secret' --user scan@contoso.example", "cat /etc/secret"),
+    ],
+)
+def test_who_logs_in_stays(line: str, kept: str) -> None:
+    assert kept in redacted_value(line)
+
+
+def test_a_name_with_letters_of_its_language_is_known_in_bytes_too() -> None:
+    assert b"Winter" not in redacted_bytes("contraseña: Winter-2026!".encode())
+    assert b"Winter" not in redacted_bytes("contraseña: Winter-2026!".encode("latin-1"))
 
 
 def test_bytes_that_are_no_text_stay_as_they_are() -> None:

@@ -55,6 +55,34 @@ def line(body: str, carrier: object = plain) -> Line:
         ("[ERROR]\t2026-11-23T18:22:53.721Z\tsaid", 721_000),
         ('time="2026-11-23T18:22:53Z" said', 0),
         ("(2026-11-23 18:22:53) said", 0),
+        ("[2026-11-23, 18:22:53 UTC] said", 0),
+        ("2026-11-23\t18:22:53\tsaid", 0),
+        ("2026.11.23 18:22:53 said", 0),
+        ("2026-11-23-18.22.53 said", 0),
+        ("2026年11月23日 18:22:53 said", 0),
+        ("20261123-18:22:53 said", 0),
+        ("  1234:20261123:182253.721 said", 721_000),
+        ("E1123 18:22:53.721456       1 said", 721_456),
+        ("Mon 11/23/2026 18:22:53.72 said", 720_000),
+        ("Mo 23.11.2026 18:22:53,72 said", 720_000),
+        ("23.11.26 18:22:53 said", 0),
+        ("23-11-2026 18:22:53 said", 0),
+        ("Mon 23 Nov 19:22:53 CET 2026 said", 0),
+        ("Nov. 23, 2026 6:22:53 PM said", 0),
+        ("Nov 23, 2026 6:22:53\u202fPM said", 0),
+        ("November 23, 2026 18:22:53 said", 0),
+        ("23. November 2026 18:22:53 said", 0),
+        ("23 novembre 2026 à 18:22:53 said", 0),
+        ("lun. 23 nov. 2026 18:22:53 said", 0),
+        ("23 listopada 2026 18:22:53 said", 0),
+        ("11/23/2026 6:22:53 p. m. said", 0),
+        ("1795458173 said", 0),
+        ("[1795458173721] said", 721_000),
+        ("ts=1795458173.721 said", 721_000),
+        ("logger=alerting t=2026-11-23T18:22:53.721Z said", 721_000),
+        ("ERROR|2026-11-23 18:22:53|said", 0),
+        ("<3>2026-11-23 18:22:53 said", 0),
+        ("mailer[77]: 2026-11-23 18:22:53 said", 0),
     ],
 )
 def test_a_time_is_read_as_logging_libraries_write_it(text: str, micro: int) -> None:
@@ -82,6 +110,27 @@ def test_a_line_without_a_time_belongs_to_the_record_above_it() -> None:
 )
 def test_a_row_of_a_table_and_a_broken_signature_have_no_header(text: str) -> None:
     assert line(text + "\n").is_bare
+
+
+@pytest.mark.parametrize("text", ["[18:22:53] said", "18:22:53.721 [ERR] said", "[18:22:53.721] said"])
+def test_a_clock_without_a_day_begins_a_record_and_borrows_no_time(text: str) -> None:
+    _, found = lines(f"2026-11-23 17:00:00 x\n{text}\n")
+
+    assert isinstance(found, Line)
+    assert (found.time, found.is_bare) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date: Mon, 23 Nov 2026 18:22:53 +0000",
+        "From 2026-11-23 18:22:53 on it is refused",
+        "23.11.2026 5.7.30 Basic authentication",
+        "26/11/23 18:22:53 nobody knows which is the year",
+    ],
+)
+def test_a_date_within_a_sentence_is_no_header(text: str) -> None:
+    assert line(text + "\n").time is None
 
 
 def test_day_and_month_are_told_by_another_date_or_not_at_all() -> None:
@@ -114,6 +163,10 @@ def test_day_and_month_are_told_over_two_reads_and_by_what_lies_ahead() -> None:
         "2026-11-23T18:22:53.123Z Message failed: 550 x",
         "2026-11-23 18:22:53,123 app01 mailer: x",
         "2026-11-23 18:22:53 1234 ERROR prod odoo.addons: x",
+        "2026-11-23 18:22:53 mail from scanner@contoso.example failed: 550 x",
+        "2026/11/23 18:22:53 could not send email: 550 x",
+        "2026-11-23 18:22:53 backup begins",
+        "2026-11-23 18:22:53 UTC [7] x: 550 x",
     ],
 )
 def test_a_sentence_behind_a_time_is_no_host_and_program(text: str) -> None:
@@ -126,6 +179,7 @@ def test_a_sentence_behind_a_time_is_no_host_and_program(text: str) -> None:
     [
         "2026-11-23T18:22:53Z relay01 postfix/smtp[7]: x",
         "2026-11-23 18:22:53 Nas sshd[7]: x",
+        "2026-11-23 18:22:53 nas exim: x",
         "2026-11-23T18:22:53+01:00 mx1.contoso.example dovecot: x",
         "Nov 23 18:22:53 Nas sshd: x",
     ],

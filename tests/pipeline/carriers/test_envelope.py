@@ -58,6 +58,27 @@ WRAPS: dict[str, Wrap] = {
     "splunk search": lambda n, t, m: json.dumps(
         {"preview": False, "result": {"_raw": syslog_line(n, t, m), "_time": OUTER.format(n)}}
     ),
+    "docker compose logs --timestamps": lambda n, t, m: f"postfix-1  | {OUTER.format(n)} {syslog_line(n, t, m)}",
+    "docker compose in colour": lambda n, t, m: f"\x1b[36mpostfix-1  |\x1b[0m {syslog_line(n, t, m)}",
+    "docker's syslog driver": lambda n, t, m: f"Dec 30 08:00:0{n} box 1a2b3c4d5e6f[99]: {syslog_line(n, t, m)}",
+    "kubernetes around docker": lambda n, t, m: (
+        f"{OUTER.format(n)} stdout F " + as_object(n, t, m, "log", stream="stdout", time=OUTER.format(n))
+    ),
+    "grep": lambda n, t, m: f"/var/log/mail.log:{syslog_line(n, t, m)}",
+    "grep -n": lambda n, t, m: f"mail.log.1:17{n}:{syslog_line(n, t, m)}",
+    "aws logs tail": lambda n, t, m: f"{OUTER.format(n)} mail/one {syslog_line(n, t, m)}",
+    "logcli": lambda n, t, m: f'{OUTER.format(n)} {{job="mail"}} {syslog_line(n, t, m)}',
+    "kiwi": lambda n, t, m: f"2026-12-30 08:00:0{n}\tMail.Info\tmail\t{syslog_line(n, t, m)}",
+    "fluentd": lambda n, t, m: (
+        f"2026-12-30T08:00:0{n}+00:00\tmail.info\t" + json.dumps({"host": "mail", "ident": t, "pid": "1", "message": m})
+    ),
+    "gelf": lambda n, t, m: json.dumps(
+        {"version": "1.1", "host": "mail", "short_message": m[:9], "full_message": syslog_line(n, t, m), "level": 6}
+    ),
+    "elasticsearch": lambda n, t, m: json.dumps(
+        {"_index": "mail", "_source": {"@timestamp": OUTER.format(n), "event": {"original": syslog_line(n, t, m)}}}
+    ),
+    "splunk of docker": lambda n, t, m: json.dumps({"time": EPOCH + n, "event": {"line": syslog_line(n, t, m)}}),
     "cloudwatch": lambda n, t, m: as_object(n, t, m, "message", timestamp=(EPOCH + n) * 1000),
 }
 NAMELESS: dict[str, Wrap] = {
@@ -160,6 +181,31 @@ def test_a_trace_of_a_container_has_the_time_of_its_own_lines() -> None:
 )
 def test_what_nobody_wrapped_is_none(line: bytes) -> None:
     assert envelope.opened(line) is None
+
+
+def test_what_grep_shows_around_a_find_is_read_with_it() -> None:
+    lines = [syslog_line(number, *said) for number, said in enumerate(SAID)]
+    marks = "----"[: len(lines) - 1] + ":"
+    body = "--\n".join(f"/var/log/mail.log{mark}17{mark}{line}\n" for mark, line in zip(marks, lines, strict=True))
+
+    [row] = deliveries(body.encode())
+
+    assert told(row) == told(BARE[0])
+
+
+def test_a_byte_order_mark_belongs_to_no_line() -> None:
+    body = b"\xef\xbb\xbf" + log_of(syslog_line)
+
+    [row] = deliveries(body)
+
+    assert told(row) == told(BARE[0])
+
+
+def test_braces_on_lines_of_their_own_are_lines_like_others() -> None:
+    entry = json.dumps({"__REALTIME_TIMESTAMP": "1798617600000000", "MESSAGE": "x"})
+    body = "".join(f"{OUTER.format(0)} stdout F {line}\n" for line in (entry, "{", "}")).encode()
+
+    assert len([*envelope.records(Chunk(body, "log"), {})]) == 3
 
 
 def test_a_line_beyond_all_measure_is_a_reject_and_its_neighbours_are_read() -> None:

@@ -41,6 +41,22 @@ def time_of(stamp: str, as_of: datetime = AS_OF, zone: tzinfo = UTC) -> datetime
         b"Mon 2026-11-23 18:24:22 UTC relay01 postfix/smtp[241]: A1: to=<x>",
         b"Mon 2026-11-23 19:24:22 CET relay01 postfix/smtp[241]: A1: to=<x>",
         b"1795458262.000000 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 2026 18:24:22: relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 2026 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Mon Nov 23 18:24:22 2026 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"2026 Nov 23 18:24:22 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"2026/11/23 18:24:22 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"2026-11-23 18:24:22 +0000 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"2026-11-23 18:24:22  relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Mon 2026-11-23 15:24:22 -03 relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 <mail.info> relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 <2.6> relay01 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 relay01 mail:info postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 relay01 postfix/smtp[241]: [ID 197553 mail.info] A1: to=<x>",
+        b"Nov 23 18:24:22 relay01/192.0.2.5 postfix/smtp[241]: A1: to=<x>",
+        b"Nov 23 18:24:22 s_net@relay01/gateway postfix/smtp[241]: A1: to=<x>",
+        b"1 2026-11-23T18:24:22Z relay01 postfix/smtp 241 - - A1: to=<x>",
+        b"97 <22>1 2026-11-23T18:24:22Z relay01 postfix/smtp 241 - - A1: to=<x>",
     ],
 )
 def test_each_header_yields_the_same_line(line: bytes) -> None:
@@ -51,6 +67,26 @@ def test_each_header_yields_the_same_line(line: bytes) -> None:
         datetime(2026, 11, 23, 18, 24, 22, tzinfo=UTC), "relay01", b"postfix/smtp", b"", b"A1: to=<x>"
     )
     assert found.pid in {b"241", b"-", b""}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Mon Nov 23 18:24:22 2026 mail.info postfix/smtp[241]: A1: to=<x>",
+        b"<22>1 2026-11-23T18:24:22Z - postfix/smtp 241 - - A1: to=<x>",
+    ],
+)
+def test_what_stands_for_a_host_and_is_none_is_none(line: bytes) -> None:
+    found = read(line)
+
+    assert found == Header(datetime(2026, 11, 23, 18, 24, 22, tzinfo=UTC), None, b"postfix/smtp", b"241", b"A1: to=<x>")
+
+
+@pytest.mark.parametrize("stamp", ["[  100.123456]", "[  100.123456 <    0.100000 >]"])
+def test_a_stamp_that_counts_from_the_start_of_the_machine_tells_no_time(stamp: str) -> None:
+    found = read(f"{stamp} relay01 postfix/smtp[241]: A1: to=<x>".encode())
+
+    assert found == Header(None, "relay01", b"postfix/smtp", b"241", b"A1: to=<x>")
 
 
 def test_a_header_without_a_host_names_the_program_all_the_same() -> None:
@@ -203,4 +239,4 @@ def test_many_stamps_do_not_pile_up() -> None:
 def test_no_bytes_make_it_raise(rest: bytes, start: bytes) -> None:
     found = read(start + rest)
 
-    assert found is None or found.time.tzinfo is UTC
+    assert found is None or found.time is None or found.time.tzinfo is UTC

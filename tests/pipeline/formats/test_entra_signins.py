@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -49,7 +50,12 @@ def row_of(**changes: Any) -> dict[str, Any]:
 
 SAME = {
     "printed by PowerShell": json.dumps({key[0].upper() + key[1:]: value for key, value in GRAPH.items()}, indent=4),
+    "the answer of a batch": json.dumps({"responses": [{"id": "1", "status": 200, "body": {"value": [GRAPH]}}]}),
+    "a message of an Event Hub": json.dumps([{"Body": json.dumps({"records": [{"properties": GRAPH, **GRAPH}]})}]),
     "with a time as PowerShell 5 writes it": json.dumps({**GRAPH, "createdDateTime": "/Date(1798617601123)/"}),
+    "with a time as PowerShell 5 decorates it": json.dumps(
+        {**GRAPH, "createdDateTime": {"value": "/Date(1798617601123)/", "DisplayHint": 2, "DateTime": "Mittwoch"}}
+    ),
     "with a status that PowerShell cut": json.dumps([{**GRAPH, "status": "@{ErrorCode=0; FailureReason=Other.}"}]),
     "with time before T": json.dumps({**GRAPH, "createdDateTime": "2026-12-30 08:00:01.123456789"}),
     "with another zone": json.dumps({**GRAPH, "createdDateTime": "2026-12-30T10:00:01.1234567+02:00"}),
@@ -234,7 +240,9 @@ class TestBrokenFiles:
     def test_a_time_that_is_none_is_a_reject_with_the_sentence(self) -> None:
         parsed = parsed_of([{**GRAPH, "createdDateTime": "soon"}])
 
-        assert [reject.reason for reject in parsed.rejects] == ["the time is 'soon'; expected a date and time"]
+        assert [reject.reason for reject in parsed.rejects] == [
+            "the time is 'soon'; expected a date and time (read as m/d/y unless the year comes first)"
+        ]
 
     @pytest.mark.parametrize("indent", [None, 2])
     @pytest.mark.parametrize("number", [0, 1, 2])
@@ -297,6 +305,41 @@ class TestBrokenFiles:
     @given(st.binary(max_size=80))
     def test_whatever_stands_at_the_end_nothing_is_lost(self, noise: bytes) -> None:
         assert parsed_of(LINE.encode() + b"\n" + noise).tables["signins"].num_rows >= 1
+
+
+@pytest.mark.parametrize(("heading", "hour"), [("[UTC]", 14), ("[Local Time]", 12)])
+def test_a_heading_says_in_whose_zone_the_times_of_log_analytics_are(heading: str, hour: int) -> None:
+    text = (
+        f'"TimeGenerated {heading}",UserPrincipalName,ClientAppUsed,IPAddress,ResultType\n'
+        '"13/12/2026, 14:05:13.123",scan@contoso.example,Authenticated SMTP,192.0.2.9,0\n'
+    )
+    zone = timezone(timedelta(hours=2))
+
+    [row] = parse(Chunk(text.encode(), "export", as_of=AS_OF, zone=zone), {}).tables["signins"].to_pylist()
+
+    assert row["event_time"] == datetime(2026, 12, 13, hour, 5, 13, 123000, tzinfo=UTC)
+
+
+def test_another_table_of_the_hunting_stream_is_no_sign_in() -> None:
+    record = {"time": GRAPH["createdDateTime"], "category": "AdvancedHunting-EmailEvents", "properties": GRAPH}
+
+    parsed = parsed_of([record, {**record, "category": "AdvancedHunting-EntraIdSignInEvents"}])
+
+    assert (parsed.tables["signins"].num_rows, parsed.left) == (1, 1)
+
+
+def test_a_page_without_a_sign_in_is_no_foreign_file() -> None:
+    page = {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#auditLogs/signIns", "value": []}
+
+    assert looks_like(json.dumps(page).encode())
+    assert rows_of(page) == []
+
+
+def test_keys_in_snake_case_are_recognised() -> None:
+    text = json.dumps([{re.sub("([A-Z])", lambda found: "_" + found[1].lower(), key): GRAPH[key] for key in GRAPH}])
+
+    assert looks_like(text.encode())
+    assert rows_of(text)[0]["service"] == "exchange_online"
 
 
 def test_a_query_that_kept_a_few_columns_is_read() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.exchange_reason import reason_of, statuses_of, values_in
+from pipeline.exchange.reason import reason_of, statuses_of, values_in
+from pipeline.exports.powershell import Saved, objects_in
 from pipeline.formats import exchange_queue, exchange_tracking_objects
 from pipeline.model import Chunk, Parsed
-from pipeline.powershell import Saved, objects_in
 from pipeline.reading import read
 from pipeline.recognise import recognise
 from pipeline.replies import read_reply

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.exchange.open_sessions import MOST_OPEN
 from pipeline.formats import exchange_smtp
 from pipeline.formats.exchange_smtp import looks_like, parse
 from pipeline.model import SCHEMAS, Carry, Chunk, Parsed
-from pipeline.open_sessions import MOST_OPEN
 
 SAMPLES = sorted((Path(__file__).parents[3] / "sample_data" / "exchange_smtp").glob("*.log"))
 FIELDS = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"

@@ -109,6 +109,20 @@ def test_the_subject_is_in_no_row() -> None:
     assert "secret" not in str(rows_of([{**TRACE, "subject": "secret"}]))
 
 
+def test_a_page_without_a_trace_is_no_foreign_file() -> None:
+    context = "https://graph.microsoft.com/v1.0/$metadata#admin/exchange/tracing/messageTraces"
+
+    assert looks_like(json.dumps({"@odata.context": context, "value": []}).encode())
+
+
+def test_a_time_as_windows_powershell_decorates_it_is_read() -> None:
+    decorated = {"value": "/Date(1798617601500)/", "DisplayHint": 2, "DateTime": "Mittwoch, 30. Dezember 2026"}
+
+    [row] = rows_of([{**TRACE, "receivedDateTime": decorated}])
+
+    assert row["received_at"].isoformat() == "2026-12-30T08:00:01.500000+00:00"
+
+
 def test_no_traces_are_a_table_all_the_same() -> None:
     assert parsed({"value": []}).tables["traces"].schema == TRACES
 

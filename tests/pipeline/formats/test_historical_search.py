@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import FormatError
-from pipeline.formats.historical_search import MOST_LINES, looks_like, parse
+from pipeline.exports.tables import MOST_FOUND
+from pipeline.formats.historical_search import looks_like, parse
 from pipeline.model import TRACES, Chunk, Parsed
 
 AS_OF = datetime(2026, 12, 31, tzinfo=UTC)
@@ -179,11 +180,11 @@ def test_a_header_without_a_needed_column_sets_the_file_aside(header: str, missi
 
 
 def test_two_halves_in_one_file_are_no_export_that_was_cut() -> None:
-    half = message("a@x.example##Receive") * (MOST_LINES // 2)
+    half = message("a@x.example##Receive") * (MOST_FOUND // 2)
 
     found = parsed(SUMMARY + half + SUMMARY + half, "utf-8")
 
-    assert (found.lines, found.left, found.gaps) == (MOST_LINES + 1, 1, ())
+    assert (found.lines, found.left, found.gaps) == (MOST_FOUND + 1, 1, ())
 
 
 @pytest.mark.parametrize("header", [SUMMARY, EXTENDED])

@@ -114,6 +114,13 @@ def test_a_sender_that_uses_both_protocols_has_a_row_for_each() -> None:
         ("Autenticación moderna", "oauth2"),
         ("Authentification inconnue", "unknown"),
         ("Non-Basic", "unknown"),
+        ("SMTP Basic", "basic"),
+        ("SaslLogin", "basic"),
+        ("AUTH PLAIN", "basic"),
+        ("SaslXOAuth2", "oauth2"),
+        ("Plainly", "unknown"),
+        ("Autenticazione di base", "basic"),
+        ("Basisverificatie", "basic"),
         ("NTLM", "unknown"),
     ],
 )
@@ -180,6 +187,19 @@ def test_the_same_counts_keep_their_ids_whatever_the_order_and_the_locale() -> N
     again = {row["event_id"] for row in rows_of(REPORT + "".join(german), WRITTEN + timedelta(days=1))}
 
     assert first == again
+
+
+@pytest.mark.parametrize(("records", "gaps"), [(99_998, 0), (99_999, 1)])
+def test_a_report_of_messages_that_microsoft_cut_is_a_gap(records: int, gaps: int) -> None:
+    found = parsed(REPORT + "".join(message(name=str(number)) for number in range(records)))
+
+    assert len(found.gaps) == gaps
+
+
+def test_a_report_of_one_day_that_may_be_two_is_not_guessed() -> None:
+    found = parsed(REPORT + message(day="05/12/2026"))
+
+    assert "which comes first" in found.rejects[0].reason
 
 
 def test_the_day_is_the_utc_day_of_the_message() -> None:
@@ -284,6 +304,9 @@ def test_each_record_of_a_summary_is_a_row_a_reject_or_left(records: list[tuple[
         "Absenderadresse,Domäne,Authentifizierungsprotokoll,TLS 1.2 (Prozent),Gesendete Nachrichten",
         "Adresse de l'expéditeur,Domaine,Protocole d'authentification,TLS 1.2 (pourcentage),Messages envoyés",
         "Dirección del remitente,Dominio,Protocolo de autenticación,TLS 1.2 (porcentaje),Mensajes enviados",
+        "Adresse des Absenders,Domäne,Authentifizierungsprotokoll,TLS 1.2 (Prozentsatz),Gesendete Nachrichten",
+        "Indirizzo mittente,Dominio,Protocollo di autenticazione,TLS 1.2 (percentuale),Messaggi inviati",
+        "Adres van afzender,Domein,Verificatieprotocol,TLS 1.2 (%),Verzonden berichten",
     ],
 )
 def test_every_language_gives_the_same_rows(header: str) -> None:

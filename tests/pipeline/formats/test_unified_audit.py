@@ -42,8 +42,11 @@ def row_of(**changes: Any) -> dict[str, Any]:
         json.dumps([{"Operations": "UserLoggedIn", "AuditData": json.dumps(RECORD)}]),
         json.dumps({"value": [{"id": "q", "createdDateTime": "2026-12-30T08:00:02Z", "auditData": RECORD}]}),
         "CreationDate,UserIds,AuditData\n2026-12-30,x,\"" + json.dumps(RECORD).replace('"', '""') + '"\n',
+        "\nCreationDate : 30.12.2026\nAuditData    : " + json.dumps(RECORD).replace(', "C', ',\n    "C') + "\n\n",
+        '<Objs Version="1.1.0.1" xmlns="x"><Obj RefId="0"><Props><DT N="CreationDate">2026-12-30T08:00:01</DT>'
+        f'<S N="AuditData">{json.dumps(RECORD)}</S></Props></Obj></Objs>',
     ],
-    ids=["object", "list", "search", "graph", "csv"],
+    ids=["object", "list", "search", "graph", "csv", "printed", "clixml"],
 )  # fmt: skip
 def test_the_same_log_in_is_one_event_in_every_shape(body: str) -> None:
     for raw in (body.encode(), body.encode("utf-16")):

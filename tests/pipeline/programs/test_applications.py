@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import app_errors
+from pipeline.applications import errors as app_errors
 from pipeline.kinds import find
 from pipeline.lines import Line
 from pipeline.model import Carry
@@ -542,3 +542,98 @@ def test_the_carry_stays_bounded(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert len(kept["recent"]) == 5
     assert "08DE47A9F1C2B349" in kept["recent"]
+
+
+def test_the_text_of_a_refused_sender_names_it() -> None:
+    row = one_row(f"{AT}ERROR send failed: (550, b'5.7.30 {SENTENCE}', 'scan@contoso.example')\n")
+
+    assert (row["stage"], row["sender"], row["reply_code"]) == ("mail_from", "scan@contoso.example", 550)
+
+
+def test_the_line_below_a_header_of_javas_own_logger_names_the_sender() -> None:
+    row = one_row(
+        "Déc. 30, 2026 8:00:01 AM App send\nGRAVE: mail from scan@contoso.example failed\n"
+        f"javax.mail.AuthenticationFailedException: 550 5.7.30 {SENTENCE}\n"
+    )
+
+    assert (row["sender"], row["stage"], str(row["event_time"])) == (
+        "scan@contoso.example",
+        "auth",
+        f"{AT.strip()}+00:00",
+    )
+
+
+def test_a_mail_below_a_header_names_no_sender_of_the_refusal() -> None:
+    row = one_row(f"{AT}sending\nFrom: other@contoso.example\nError: Invalid login: 550 5.7.30 {SENTENCE}\n")
+
+    assert row["sender"] is None
+
+
+def test_an_answer_of_two_lines_within_another_message_is_read_to_its_end() -> None:
+    said = 'Expected response code "235" but got code "550", with message "'
+    rows = rows_of(
+        read(
+            f'{AT}Authenticator "LOGIN" returned "{said}{FIRST}\n{SECOND}".". '
+            f'Authenticator "PLAIN" returned "{said}{FIRST}\n{SECOND.replace("B3D4]", "B3D5]")}".".\n'
+        )
+    )
+
+    assert [(row["auth_mechanism"], row["reply_text"].count("\n")) for row in rows] == [("LOGIN", 1), ("PLAIN", 1)]
+
+
+def test_slashes_that_json_escapes_end_no_answer() -> None:
+    said = json.dumps({"message": f'got code "550", with message "{SECOND}"'}).replace("/", "\\/")
+    row = one_row(f'{AT}app.ERROR: mail failed Expected response code "250" but {said[13:]}\n')
+
+    assert row["reply_text"] == SECOND
+
+
+def test_each_refused_recipient_has_its_own_answer() -> None:
+    errors = [
+        {
+            "response": f"550 5.7.30 {SENTENCE[:-17]}{number:016X}]",
+            "responseCode": 550,
+            "recipient": f"{number}@contoso.example",
+        }
+        for number in (1, 2)
+    ]
+    error = {"response": errors[1]["response"], "responseCode": 550, "command": "RCPT TO", "rejectedErrors": errors}
+    rows = rows_of(
+        read(json.dumps({"level": "error", "message": "failed", "time": "2026-12-30T08:00:01Z", "error": error}) + "\n")
+    )
+
+    assert [(row["recipient"], int(row["request_id"], 16)) for row in rows] == [
+        ("1@contoso.example", 1), ("2@contoso.example", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anna: do you get 550 5.7.30 Basic authentication is not supported for Client Submission. too",
+        "we saw 550 5.7.30 Basic authentication is not supported for Client Submission.",
+    ],
+)
+def test_a_sentence_that_runs_into_what_it_quotes_is_no_evidence(text: str) -> None:
+    assert not rows_of(read(f"{AT}ok\n{AT.strip()} - {text}\n"))
+
+
+def test_a_literal_that_a_logger_has_cut_is_no_answer() -> None:
+    cut = "SMTPAuthenticationError(550, '5.7.30 Basic authentication is not supp...\n  host = 'smtp.office365.com'"
+    record = {"level": "error", "event": "mail failed", "timestamp": "2026-12-30T08:00:01Z", "locals": {"error": cut}}
+
+    assert not rows_of(read(json.dumps(record) + "\n"))
+
+
+def test_an_answer_to_data_and_one_without_a_log_in_tell_the_stage_of_rubys_errors() -> None:
+    at_data = one_row(f"{AT}Net::SMTPUnknownError: could not get 3xx (550: 550 5.7.30 {SENTENCE})\n")
+    without = one_row(f"{AT}Net::SMTPAuthenticationError: 530 5.7.57 Client not authenticated to send mail. {ENDED}\n")
+
+    assert (at_data["stage"], at_data["reply_code"], without["stage"]) == ("data", 550, "unknown")
+
+
+def test_an_answer_that_is_younger_than_the_record_above_it_has_its_own_time() -> None:
+    said = f"s-nail: smtp-server: 550 5.7.30 {SENTENCE}\n"  # answered at 08:00:01.1
+
+    assert str(one_row(f"2026-12-30 02:00:00 backup begins\n{said}")["event_time"]).startswith("2026-12-30 08:00:01.1")
+    assert str(one_row(f"2026-12-30 08:00:09 mail failed\n{said}")["event_time"]).startswith("2026-12-30 08:00:09")

@@ -82,3 +82,18 @@ def test_half_a_delivery_is_rejected() -> None:
         "begins like a delivery and does not go on like one"
     ]
     assert reasons(line(delivery()).rstrip()[:-40]) == ["the file ends in mid-line"]
+
+
+def test_a_host_that_offers_no_log_in_is_told_in_the_programs_own_words() -> None:
+    connecting = line("mta connecting address=smtp+tls://203.0.113.7:587 host=smtp.office365.com")
+
+    row = one_row(connecting + line("mta error reason=AUTH not advertised"))
+
+    assert (row["stage"], row["outcome"], row["reply_class"]) == ("auth", "deferred", "mech_unknown")
+    assert (row["endpoint"], row["auth_protocol"]) == ("smtp.office365.com", "unknown")
+
+
+def test_an_error_after_mails_were_sent_names_its_session_too() -> None:
+    said = f"smtp-out: Error on session {SESSION} after 2 messages sent: AUTH rejected: {RETIRED}"
+
+    assert one_row(f"Dec 30 08:00:01 relay smtpd[18]: {said}\n")["session_id"] == SESSION

@@ -238,6 +238,77 @@ def test_a_queue_id_that_is_used_again_is_a_new_mail() -> None:
     assert (row["client_ip"], row["sender"]) == ("192.0.2.2", None)
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        f"service unavailable. Command output: {RETIRED}",
+        f'Command died with status 1: "/bin/x". Command output: {RETIRED}',
+        RETIRED,
+        f'unknown user: "{RETIRED}"',
+    ],
+)
+def test_what_no_server_said_is_no_refusal_of_a_server(reason: str) -> None:
+    row = one_row(line(delivery(reason, relay="quoter", dsn="5.3.0", status="bounced"), "pipe[7]"))
+
+    assert (row["reply_class"], row["auth_protocol"], row["outcome"]) == ("unknown", "unknown", "rejected")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"to=<a@x.example>, relay=smtp.office365.com[203.0.113.7], delay=2, status=bounced ({AT_AUTH})",
+        f"to=<a@x.example>, orig_to=<b@x.example>, relay={RELAY}, delay=2, status=deferred ({AT_AUTH})",
+        f"to=<a@x.example>, relay={RELAY}, delay=2, delays=0/0/1/1, tls=(dane)/sts:!pin, dsn=4.7.30, "
+        f"status=deferred ({AT_AUTH})",
+        f"to=<a@x.example>, relay={RELAY}, delay=2, status=deferred "
+        f"({AT_AUTH.replace('SASL authentication failed;', 'Authentication failed:')})",
+    ],
+)
+def test_deliveries_of_older_and_newer_releases_are_read_alike(words: str) -> None:
+    row = one_row(line(words))
+
+    assert (row["recipient"], row["stage"], row["reply_class"]) == ("a@x.example", "auth", "basic_retired")
+    assert (row["endpoint"], row["reply_code"], row["enhanced_code"]) == ("smtp.office365.com", 550, "5.7.30")
+
+
+@pytest.mark.parametrize(("status", "kind"), [("deferred", "held"), ("bounced", "try")])
+def test_what_is_refused_from_the_cache_for_good_is_not_held(status: str, kind: str) -> None:
+    reason = AT_AUTH.replace("SASL", "SASL [CACHED]").replace("[203.0.113.7]", "")
+
+    row = one_row(line(delivery(reason, status=status)))
+
+    assert (row["kind"], row["reply_class"]) == (kind, "basic_retired")
+
+
+def test_a_log_in_that_was_impossible_at_a_host_before_the_last_is_a_try() -> None:
+    why = "cannot authenticate to server a.example[203.0.113.7]: no mechanism available"
+
+    row = one_row(line(f"SASL authentication failed; {why}"))
+
+    assert (row["stage"], row["reply_class"], row["endpoint"]) == ("auth", "mech_unknown", "a.example")
+
+
+def test_mails_without_a_message_id_are_not_one_mail() -> None:
+    nameless = line("message-id=<>", "cleanup[1]", "AAAA11") + line("message-id=<>", "cleanup[1]", "BBBB22")
+    log = (
+        line(client("192.0.2.1"), "smtpd[1]", "AAAA11")
+        + line(client("127.0.0.1", "localhost"), "smtpd[1]", "BBBB22")
+        + nameless
+        + line(delivery(), queue_id="BBBB22")
+    )
+
+    row = one_row(log)
+
+    assert (row["client_ip"], row["message_id"]) == ("127.0.0.1", None)
+
+
+def test_a_repeated_message_is_read_as_what_it_repeats() -> None:
+    failed = "warning: unknown[192.0.2.9]: SASL LOGIN authentication failed: UGFzc3dvcmQ6"
+    parsed = read(f"{HEADER}smtpd[1]: {failed}\n{HEADER}smtpd[1]: message repeated 2 times: [ {failed}]\n")
+
+    assert [row["client_ip"] for row in parsed.tables["signins"].to_pylist()] == ["192.0.2.9"] * 2
+
+
 def test_a_removed_mail_is_forgotten() -> None:
     log = line(client(), "smtpd[1]") + line(queued(), "qmgr[1]") + line("removed", "qmgr[1]")
 
@@ -317,10 +388,12 @@ def test_a_probe_of_an_address_is_no_mail(status: str) -> None:
         ("connect to smtp.office365.com[203.0.113.7]:587: Connection timed out", "connect"),
         ("Host or domain name not found. Name service error for name=x type=A: Host not found", "connect"),
         ("lost connection with tls.example[203.0.113.7] while receiving the initial server greeting", "connect"),
-        ("lost connection with tls.example[203.0.113.7] while performing the EHLO handshake", "connect"),
+        ("lost connection with tls.example[203.0.113.7] while performing the EHLO handshake", "unknown"),
         ("lost connection with tls.example[203.0.113.7] while sending MAIL FROM", "mail_from"),
         ("conversation with tls.example[203.0.113.7] timed out while sending RCPT TO", "rcpt_to"),
         ("conversation with x[203.0.113.7] timed out while sending message body", "data"),
+        ("lost connection with x[203.0.113.7] while sending end of data -- message may be sent more than once", "data"),
+        ("unable to look up host x.example: Temporary failure in name resolution", "connect"),
         ("TLS is required, but was not offered by host smtp.office365.com[203.0.113.7]", "tls"),
         ("Server certificate not trusted", "tls"),
         ("SASL authentication failed; cannot authenticate to server x[203.0.113.7]: no mechanism available", "auth"),

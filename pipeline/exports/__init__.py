@@ -1,0 +1,1 @@
+"""What exports from Microsoft's portals and PowerShell share: tables, locales, lists, records of JSON."""
