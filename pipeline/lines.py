@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,10 +50,10 @@ def lines_of(body: Chunk) -> Iterator[RawLine]:
     offset = body.offset
     pieces = body.body.split(end)
     for raw in pieces[:-1]:
-        yield RawLine(raw.rstrip(b"\r\n"), offset, is_ended=True)
+        yield RawLine(raw.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8), offset, is_ended=True)
         offset += len(raw) + 1
     if pieces[-1]:
-        yield RawLine(pieces[-1], offset, is_ended=False)
+        yield RawLine(pieces[-1].removeprefix(codecs.BOM_UTF8), offset, is_ended=False)
 
 
 def too_long(line: RawLine) -> Reject | None:
