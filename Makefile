@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PYTHONDONTWRITEBYTECODE := 1
+# Byte code beside no source file, but kept: the tests start the command some hundred times.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 # pip asks rustc for its version, and a rustc that is rustup's makes a folder in HOME for it.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 

@@ -11,28 +11,18 @@ from __future__ import annotations
 import http
 import ipaddress
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from pipeline.clock import Now, utc_now
 from pipeline.errors import DeliveryError
-
-Now = Callable[[], datetime]
-
-LONGEST_WAIT_S = 86_400.0
-"""A receiver that asks for more than a day has a broken clock, and alerts would be silent until then."""
+from pipeline.retry_after import wait_of
 
 _RETRIED = frozenset({408, 425, 429})
 _PRIVATE_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".test")
-
-
-def utc_now() -> datetime:
-    """Return the time of the system's clock."""
-    return datetime.now(UTC)
 
 
 def post(
@@ -69,19 +59,6 @@ def refusal(channel: str, status: int, retry_after: str | None, now: datetime) -
     sentence = f"{channel}: the answer was {status} ({_phrase(status)}); {_meaning_of(status)}"
     retry = status in _RETRIED or status >= 500
     return DeliveryError(sentence, retry=retry, after_s=wait_of(retry_after, now) if retry else None)
-
-
-def wait_of(retry_after: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as seconds or as a date; None if unreadable."""
-    text = (retry_after or "").strip()
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return min(float(text), LONGEST_WAIT_S)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    until = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT_S)
 
 
 def split(url: str) -> SplitResult | None:

@@ -8,7 +8,7 @@ source may meet; the later one finds that the cursor has moved, keeps nothing, a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,11 +19,8 @@ from pipeline.errors import FormatError, LakeError, SourceError
 from pipeline.lake import Lake
 from pipeline.lake.rollup import add_to_sender_days
 from pipeline.lake.tables import BOOKS
-from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pulled, event_id_of
+from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pull, Pulled, event_id_of
 from pipeline.reading import read
-
-Pull = Callable[[Mapping[str, Any]], Iterable[Pulled | Notice]]
-"""A source with all it needs handed in: give it a position and it yields what is new since then."""
 
 TRIES = 100
 
@@ -71,6 +68,7 @@ def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], dateti
         if isinstance(found, Notice):
             outcome.notices.append(found)
             _keep_gap(lake, outcome.source, found, now())
+            _fill_gap(lake, outcome.source, found)
         elif found.chunk.body or found.chunk.is_last:
             _read(lake, outcome, cursor, found, now())
         else:
@@ -104,6 +102,7 @@ class _Cursor:
     name: str
     commits: str | None
     parts: dict[str, str]
+    said: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lake: Lake, source: str) -> _Cursor:
@@ -146,7 +145,14 @@ class _Cursor:
             logs = {name: state for name, state in logs.items() if name != log}
         if carry:
             logs[log] = _json(carry)
-        return logs | {f"{self.name}\nat {key}": _json(value) for key, value in found.position.items()}
+        return logs | {f"{self.name}\nat {key}": self._state_of(key, value) for key, value in found.position.items()}
+
+    def _state_of(self, key: str, value: Any) -> str:
+        # A source of ten thousand files says again what it knows of each; what is the same object is the same text.
+        said, state = self.said.get(key, (None, ""))
+        if said is not value:
+            self.said[key] = value, (state := _json(value))
+        return state
 
 
 def _json(value: object) -> str:
@@ -242,6 +248,15 @@ def _keep_gap(lake: Lake, source: str, notice: Notice, now: datetime) -> None:
     if notice.is_gap and not _has_gap(lake, source, notice):
         with lake.writing():
             _add_gap(lake, source, notice, now)
+
+
+def _fill_gap(lake: Lake, source: str, notice: Notice) -> None:
+    if notice.fills_gap:
+        with lake.writing():
+            lake.connection.execute(
+                "DELETE FROM gaps WHERE source = ? AND origin = ? AND from_offset = ?",
+                [source, notice.origin, notice.offset],
+            )
 
 
 def _add_gap(lake: Lake, source: str, notice: Notice, now: datetime) -> None:

@@ -15,6 +15,9 @@ LONGEST = 1 << 20
 KEPT_OF_LONG = 1 << 16
 
 
+_BOMS_OF_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 @dataclass(frozen=True, slots=True)
 class RawLine:
     """One line without its end; `is_ended` tells whether it had one, `offset` counts bytes of the whole file."""
@@ -45,15 +48,34 @@ class Line(NamedTuple):
 
 def lines_of(body: Chunk) -> Iterator[RawLine]:
     """Yield the lines of `body`; a file that ends lines with CR alone is cut there."""
-    # Such a file comes as one chunk, for chunks are cut at LF; later in a file a lone CR is part of its line.
-    end = b"\r" if body.offset == 0 and b"\n" not in body.body and b"\r" in body.body else b"\n"
+    # A later chunk is cut behind a line end, so a lone CR within it belongs to a torn line of a file that knows LF.
+    is_cut_at_cr = body.offset == 0 or body.body.endswith(b"\r")
+    end = line_end_of(body.body) if is_cut_at_cr else b"\n"
     offset = body.offset
     pieces = body.body.split(end)
     for raw in pieces[:-1]:
-        yield RawLine(raw.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8), offset, is_ended=True)
+        yield RawLine(_text_alone(raw).strip(b"\r"), offset, is_ended=True)
         offset += len(raw) + 1
-    if pieces[-1]:
-        yield RawLine(pieces[-1].removeprefix(codecs.BOM_UTF8), offset, is_ended=False)
+    if pieces[-1] and (rest := _text_alone(pieces[-1])):
+        yield RawLine(rest, offset, is_ended=False)
+
+
+def line_end_of(start: bytes) -> bytes:
+    """Return what ends the lines of a text that begins with `start`: LF, or CR where there is no LF at all."""
+    return b"\r" if b"\n" not in start and b"\r" in start else b"\n"
+
+
+def _text_alone(raw: bytes) -> bytes:
+    """
+    Return `raw` without what is no text: a byte order mark, and zero bytes before it or beside each of its letters.
+
+    A crash or a truncated log leaves the former; a program that appends UTF-16 to a log in ASCII, as PowerShell's `>>`
+    does, the latter.
+    """
+    if b"\x00" in raw:
+        raw = raw.lstrip(b"\x00")
+        raw = raw.replace(b"\x00", b"") if raw.count(0) * 3 > len(raw) else raw
+    return raw[3:] if raw.startswith(codecs.BOM_UTF8) else raw[2:] if raw.startswith(_BOMS_OF_UTF16) else raw
 
 
 def too_long(line: RawLine) -> Reject | None:

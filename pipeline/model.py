@@ -8,7 +8,7 @@ stamped on when rows are kept, so a format cannot get it wrong. All times are UT
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -79,7 +79,8 @@ class Notice:
     """
     Something about a file that a person should know, such as that it is of no known kind or ends too early.
 
-    With `is_gap` something that was there cannot be read any more, which goes into the table of gaps.
+    With `is_gap` something that was there cannot be read any more, which goes into the table of gaps; with `fills_gap`
+    the one that was noted there before has been read after all.
     """
 
     origin: str
@@ -88,6 +89,11 @@ class Notice:
     offset: int = 0
     is_failure: bool = True
     is_foreign: bool = False  # no log of ours at all: nothing to worry about where a whole folder is read
+    fills_gap: bool = False
+
+
+Pull = Callable[[Mapping[str, Any]], Iterable[Pulled | Notice]]
+"""A source with all it needs handed in: give it a position and it yields what is new since then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -29,8 +30,13 @@ class Kind:
 Recognise = Callable[[bytes], Kind | None]
 
 
+_APPENDED_UTF16 = re.compile(rb"(?:[\t\r\n -~]\x00){16,}")
+
+
 def recognise(head: bytes) -> Kind | None:
     """Return the first format, by name, that knows `head`, or None."""
+    if b"\x00" in head and b"\x00" not in head[:16]:  # PowerShell's `>>` appends UTF-16 to a log in ASCII
+        head = _APPENDED_UTF16.sub(lambda match: match[0][::2], head)
     for name in sorted(known(FORMATS), key=lambda name: (name == LOG, name)):
         if find(FORMATS, name).looks_like(head):
             return kind_of(name)

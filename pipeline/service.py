@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ import httpx
 from alerts.channels.email import connect
 from alerts.dispatch import Outcome as AlertOutcome
 from alerts.dispatch import Send, dispatch, plan
-from alerts.http import utc_now
+from pipeline.clock import Now, utc_now
 from pipeline.errors import AuthsunsetError, SettingsError
 from pipeline.ingest import Outcome as IngestOutcome
 from pipeline.ingest import run_source
@@ -32,8 +32,6 @@ from queries.detect import Outcome as DetectOutcome
 from queries.detect import detect
 from queries.detection import Detection, detection, detections
 from queries.tuning import tuned
-
-Now = Callable[[], datetime]
 
 
 @dataclass(slots=True)

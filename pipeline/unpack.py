@@ -1,5 +1,6 @@
 """
-The bytes of one file as they were before it was packed, as UTF-8: gzip, xz, bzip2, zstd, or a member of a zip archive.
+The bytes of one file as they were before it was packed, as UTF-8: gzip, xz, bzip2, zstd, or a member of a zip archive,
+which may be packed itself.
 
 All is told by content. Text in UTF-16, with or without a byte order mark, comes as UTF-8, so that whatever reads it
 may cut at line ends. Zero bytes in front of a text are what a program leaves that goes on at its old place after its
@@ -41,6 +42,8 @@ _PACKED: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
     (b"BZh", "bzip2", bz2.BZ2File),
     (b"\x28\xb5\x2f\xfd", "zstd", zstd.ZstdFile),
+    (b"\x50\x2a\x4d\x18", "zstd", zstd.ZstdFile),  # as pzstd begins
+    (b"\x5d\x00\x00", "lzma", lzma.LZMAFile),
 )
 _ZIP = b"PK\x03\x04"
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -53,11 +56,10 @@ class Unpacked:
 
     def __init__(self, raw: IO[bytes], packing: str | None = None, packed_size: int | None = None) -> None:
         self._packed_size = packed_size if packed_size is not None else os.fstat(raw.fileno()).st_size
-        self.packing: str | None = packing
-        self._stream: Any = raw
-        if packing is None:
-            self.packing, self._stream = _unpacked(_start_of(raw), raw)
+        inner, self._stream = _unpacked(_start_of(raw), raw)
+        self.packing: str | None = inner or packing
         self.trouble: str | None = None
+        self.is_cut_off = False
         self._offset = 0
         self._as_text()
 
@@ -92,7 +94,7 @@ class Unpacked:
 
     def seek(self, offset: int) -> None:
         """Go to `offset`; behind the end there is nothing to read, which is no trouble."""
-        self.trouble = None
+        self.trouble, self.is_cut_off = None, False
         self._offset = offset
         try:
             self._stream.seek(offset)
@@ -109,6 +111,7 @@ class Unpacked:
     def _note(self, error: Exception) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             raise error  # the disk's trouble; that of a packed stream has no number
+        self.is_cut_off = isinstance(error, EOFError)
         if isinstance(error, RuntimeError | NotImplementedError):
             end = f"cannot be unpacked ({error})"
         elif isinstance(error, EOFError):
@@ -124,6 +127,13 @@ def _start_of(raw: IO[bytes]) -> bytes:
     start = raw.read(8)
     raw.seek(0)
     return start
+
+
+def archive_of(head: bytes) -> str | None:
+    """Return what kind of archive of files `head` begins, or None."""
+    if head.startswith(_ZIP):
+        return "zip"
+    return "tar" if head[257:262] == b"ustar" else None
 
 
 def _unpacked(start: bytes, raw: IO[bytes]) -> tuple[str | None, Any]:

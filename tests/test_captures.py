@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.following import pull
 from pipeline.model import Notice
 from pipeline.reading import read
 from pipeline.recognise import recognise
-from pipeline.sources.files import pull
 from pipeline.unpack import unpacked
 
 ROOT = Path(__file__).parents[1]

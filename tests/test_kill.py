@@ -8,19 +8,17 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.cli import ROOT, SAMPLE_DATA, SETTINGS, authsunset, mails_in, settings_in
+from tests.cli import SAMPLE_DATA, SETTINGS, authsunset, mails_in, settings_in, started
 
 KILLS = int(os.environ.get("AUTHSUNSET_KILLS", "10"))
 SEED = int(os.environ.get("AUTHSUNSET_SEED", "7"))
@@ -42,13 +40,8 @@ def prepared(folder: Path, settings: str = SETTINGS) -> Path:
     return path
 
 
-def start(settings: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "-q", "-c", str(settings), "run", "--once"],
-        cwd=settings.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.DEVNULL,
-    )
+def start(settings: Path) -> BaseProcess:
+    return started("-q", "-c", settings, "run", "--once", cwd=settings.parent, into=settings.parent)
 
 
 def subjects(folder: Path) -> list[str]:
@@ -64,7 +57,9 @@ def hash_of(settings: Path) -> str:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     settings = prepared(tmp_path_factory.mktemp("undisturbed") / "run")
     begun = time.monotonic()
-    assert start(settings).wait(120) == 0
+    running = start(settings)
+    running.join(120)
+    assert running.exitcode == 0
     seconds = time.monotonic() - begun
     return Undisturbed(seconds, hash_of(settings), subjects(settings.parent))
 
@@ -72,12 +67,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_a_run_after_kill_9_completes_what_was_begun(kill: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     settings = prepared(tmp_path / "run")
-    moment = random.Random(SEED * 1_000 + kill).uniform(0.2, 1.0) * undisturbed.seconds  # noqa: S311 - repeatable on purpose
+    moment = random.Random(SEED * 1_000 + kill).uniform(0.05, 1.0) * undisturbed.seconds  # noqa: S311 - repeatable on purpose
 
     running = start(settings)
     time.sleep(moment)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    running.kill()
+    running.join()
     assert authsunset("-c", settings, "run", "--once", cwd=tmp_path).code == 0
 
     assert hash_of(settings) == undisturbed.hash
@@ -116,8 +111,8 @@ def test_a_mail_server_gets_each_message_and_a_repeat_only_with_the_same_id(
         for part in (0.6, 0.8, 0.9):
             running = start(settings)
             time.sleep(part * undisturbed.seconds)
-            running.send_signal(signal.SIGKILL)
-            running.wait()
+            running.kill()
+            running.join()
         assert authsunset("-c", settings, "run", "--once", cwd=tmp_path).code == 0
     finally:
         server.stop()

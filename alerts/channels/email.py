@@ -29,10 +29,10 @@ from pathlib import Path
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from alerts.http import Now, utc_now
 from alerts.markdown import as_html, as_text
 from alerts.message import Message
 from alerts.plain import lines, one_line
+from pipeline.clock import Now, utc_now
 from pipeline.endpoints import service_of
 from pipeline.errors import DeliveryError, SettingsError
 from pipeline.replies import meaning_of, read_reply

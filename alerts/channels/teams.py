@@ -17,10 +17,11 @@ from typing import Any
 
 import httpx
 
-from alerts.http import Now, address_complaints, post, split, utc_now
+from alerts.http import address_complaints, post, split
 from alerts.markdown import CODE, HEADING, Piece, pieces
 from alerts.message import Message
 from alerts.plain import lines, one_line
+from pipeline.clock import Now, utc_now
 from pipeline.errors import SettingsError
 from pipeline.secret import Secret
 

@@ -22,8 +22,9 @@ from typing import Any
 import httpx
 from standardwebhooks import Webhook
 
-from alerts.http import Now, address_complaints, post, utc_now
+from alerts.http import address_complaints, post
 from alerts.message import Message
+from pipeline.clock import Now, utc_now
 from pipeline.errors import SettingsError
 from pipeline.secret import Secret
 

@@ -58,13 +58,17 @@ def parse(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: s
 
 def _rows(screen: Screen, paths: tuple[str, ...], as_format: str | None, zone: str) -> Iterator[dict[str, Any]]:
     from pipeline.errors import FormatError
+    from pipeline.following import pull
     from pipeline.model import Notice
     from pipeline.reading import read
     from pipeline.recognise import always, recognise
     from pipeline.rotation import oldest_first
-    from pipeline.sources.files import pull
+    from pipeline.unpack import file_of
     from pipeline.zones import zone_of
 
+    for path in paths:
+        if not file_of(path).exists() and not file_of(path).is_symlink():
+            screen.warn(f"{path}: there is no such file; check the path")
     rejects = 0
     carries: dict[str, Any] = {}
     for found in pull(

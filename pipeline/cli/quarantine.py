@@ -1,4 +1,4 @@
-"""`authsunset quarantine`: records that could not be read, and reading them again."""
+"""`authsunset quarantine`: records that could not be read, why, and reading them again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def quarantine() -> None:
 
 @quarantine.command("list")
 @click.option("--source", help="Only of this source.")
-@click.option("--limit", default=100, show_default=True, help="At most so many, the newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many, the newest first."
+)
 @format_option()
 @click.pass_obj
 def list_(screen: Screen, source: str | None, limit: int, format: str) -> None:
@@ -35,7 +37,44 @@ def list_(screen: Screen, source: str | None, limit: int, format: str) -> None:
         total = opened.one("SELECT count(*) FROM quarantine WHERE ? IS NULL OR source = ?", [source, source])
     cut = SHOWN_BYTES if format == "table" else None
     print_rows([row | {"raw": text_of(row["raw"])[:cut]} for row in rows], format, no_color=screen.no_color)
-    screen.say(f"{len(rows)} of {total} shown" if total > len(rows) else f"{total} in quarantine")
+    more = f"{len(rows)} of {total} shown; `authsunset quarantine reasons` adds them up"
+    screen.say(more if total > len(rows) else f"{total} in quarantine")
+
+
+@quarantine.command()
+@click.option("--source", help="Only of this source.")
+@format_option()
+@click.pass_obj
+def reasons(screen: Screen, source: str | None, format: str) -> None:
+    """Print why records could not be read: how many for each reason, and the first of them."""
+    from pipeline.cli.setting import lake_folder
+    from pipeline.lake import Lake
+    from pipeline.lines import text_of
+
+    with Lake.open(lake_folder(screen), read_only=True) as opened:
+        rows = opened.rows(_REASONS, {"source": source})
+    cut = SHOWN_BYTES if format == "table" else None
+    print_rows([row | {"first": text_of(row["first"])[:cut]} for row in rows], format, no_color=screen.no_color)
+    if not rows:
+        screen.say("nothing is in quarantine")
+        return
+    screen.say(
+        f"{sum(row['records'] for row in rows)} in quarantine. Where a file is damaged, put it right; where a program "
+        "writes what we do not know, update authsunset or report the line; then `authsunset quarantine replay` reads "
+        "them again. What is no log at all leaves with a path that does not name it"
+    )
+
+
+_REASONS = """
+    SELECT count(*) AS records, source, format, arg_min(reason, (origin, origin_offset)) AS reason,
+      count(DISTINCT origin) AS files, min(origin) AS first_file,
+      arg_min(origin_offset, (origin, origin_offset)) AS at_byte, arg_min(raw, (origin, origin_offset)) AS first
+    FROM quarantine
+    WHERE $source IS NULL OR source = $source
+    GROUP BY source, format, regexp_replace(reason, '[0-9]+', '0', 'g')
+    ORDER BY records DESC, source, format, reason
+"""
+"""Reasons that differ by a number alone, such as that of a line, are one."""
 
 
 @quarantine.command()

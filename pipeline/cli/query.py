@@ -23,8 +23,8 @@ def query(screen: Screen, name: str | None, params: tuple[str, ...], sql: str | 
     authsunset query refusals --param since=-7d
     authsunset query --sql "SELECT reply_class, count(*) FROM deliveries GROUP BY ALL" --format csv
     """
-    from alerts.http import utc_now
     from pipeline.cli.setting import lake_folder
+    from pipeline.clock import utc_now
     from pipeline.lake import Lake
     from queries.library import parameters_of, run, saved
     from queries.sql_files import names_in

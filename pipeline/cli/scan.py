@@ -14,8 +14,9 @@ from pipeline.cli.output import Screen, cell, format_option, print_rows, printab
 
 if TYPE_CHECKING:
     from alerts.remedy import Advice
-    from pipeline.ingest import Outcome, Pull
+    from pipeline.ingest import Outcome
     from pipeline.lake import Lake
+    from pipeline.model import Pull
     from queries.facts import SenderFacts
     from queries.history import Noted
 
@@ -79,11 +80,11 @@ def _scan(
     screen: Screen, folder: Path, paths: Sequence[str], as_format: str | None, zone: tzinfo, domains: Sequence[str]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return what is found in `paths`, and whether they hold any evidence at all."""
-    from alerts.http import utc_now
+    from pipeline.clock import utc_now
+    from pipeline.following import pull
     from pipeline.ingest import run_source
     from pipeline.lake import Lake
     from pipeline.recognise import always, recognise
-    from pipeline.sources.files import pull
     from queries.detect import detect
     from queries.detection import detections
     from queries.history import latest

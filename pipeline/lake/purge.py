@@ -9,6 +9,7 @@ again.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -70,8 +71,13 @@ def _purge_table(lake: Lake, table: str, address: str, now: datetime) -> int:
 
 def _blank(lake: Lake, table: str, column: str, address: str, *, is_text: bool) -> int:
     """Take mentions of `address` out of one column; a record in quarantine that mentions it goes as a whole."""
-    where = f"regexp_matches(CAST(\"{column}\" AS VARCHAR), $pattern, 'i')"
-    new = f"regexp_replace(\"{column}\", $pattern, '\\1{PURGED}\\2', 'gi')" if is_text else f"CAST('{PURGED}' AS BLOB)"
+    text = f'"{column}"' if is_text else f"replace(CAST(\"{column}\" AS VARCHAR), '\\x5C', '\\')"
+    where = f"regexp_matches({text}, $pattern, 'i')"
+    new = f"CAST('{PURGED}' AS BLOB)"
+    if is_text:  # twice: of two mentions with one sign between them, the first takes that sign
+        without = f"'\\1\\3{PURGED}\\2\\4'"
+        once = f"regexp_replace({text}, $pattern, {without}, 'gi')"
+        new = f"regexp_replace({once}, $pattern, {without}, 'gi')"
     parameters = {"pattern": _mention_of(address)}
     count = int(lake.one(f"SELECT count(*) FROM {table} WHERE {where}", parameters))
     if count:
@@ -79,10 +85,30 @@ def _blank(lake: Lake, table: str, column: str, address: str, *, is_text: bool) 
     return count
 
 
+_ESCAPED = r"\\[nrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|[%=][0-9A-Fa-f]{2}"
+"""A sign as JSON, bytes that are shown as text, an address of the web or a mail writes it."""
+_AT = r"(?:@|%40|=40|\+40|&#64;|\\u0040)"
+
+
 def _mention_of(address: str) -> str:
-    """Return a pattern (RE2) for `address` and no longer address that holds it."""
-    letters = "".join(f"\\x{{{ord(sign):x}}}" for sign in address)
-    return rf"(^|[^A-Za-z0-9._%+-]){letters}($|[^A-Za-z0-9.-]|\.$|\.[^A-Za-z0-9])"
+    """Return a pattern (RE2) for `address`, also in a return path (`b+anna=…`), and no longer one that holds it."""
+    local, _, domain = address.rpartition("@")
+    local, domain = _letters(local), _letters(domain)
+    return (
+        rf"(^|[^A-Za-z0-9._%+-]|{_ESCAPED}){local}{_AT}{domain}($|[^A-Za-z0-9.-]|\.$|\.[^A-Za-z0-9])"
+        rf"|([+=-]){local}={domain}(@)"
+    )
+
+
+def _letters(part: str) -> str:
+    """Return a pattern for `part` of an address as text, JSON, Markdown, or bytes shown as text write it."""
+    signs = []
+    for sign in part:
+        written = rf"\x{{{ord(sign):x}}}"
+        shown = re.escape("".join(f"\\x{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass")))
+        is_plain = sign.isascii() and sign.isalnum()
+        signs.append(written if is_plain else rf"(?:\\{{0,2}}{written}|\\u{ord(sign):04x}|{shown})")
+    return "".join(signs)
 
 
 def _off_the_disk(lake: Lake, now: datetime) -> None:

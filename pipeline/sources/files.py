@@ -1,33 +1,21 @@
 """
-Log files and exports on this machine, followed like `tail -F`: plain or packed, through rotation.
+Log files and exports on this machine, plain or packed, through rotation.
 
-A positional source. A file is known by how its unpacked content begins, so `mail.log` is still the same file when it
-has become `mail.log.1.gz`; the position counts unpacked bytes. Exports (formats read whole) are known by their whole
-content. A partial last line waits. In a part that rotation has put aside it waits until two pulls have found the part
-unchanged, because its writer, or whoever copies it, may not have finished.
+A positional source: how files are followed stands in `pipeline/following.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from glob import escape as glob_escape
-from glob import glob
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import SettingsError
-from pipeline.known_files import TAIL_BYTES, UNKNOWN, Known, KnownFiles, digest, left_at
-from pipeline.model import Chunk, Notice, Pulled
-from pipeline.recognise import HEAD_BYTES, Kind, Recognise, always, kind_of, recognise
-from pipeline.rotation import is_rotated, log_of, oldest_first
-from pipeline.unpack import Unpacked, file_of, members_of, unpacked
+from pipeline.following import paths_of, pull
+from pipeline.model import Notice, Pull, Pulled
+from pipeline.outside import Outside
+from pipeline.recognise import always, kind_of, recognise
 from pipeline.zones import zone_of
-
-CHUNK_BYTES = 8 << 20
-MOST_WITHOUT_LINE_END = 32 << 20
-MOST_WHOLE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +44,7 @@ def check(settings: Settings) -> list[str]:
     return complaints
 
 
-def pull_of(settings: Settings) -> Callable[[Mapping[str, Any]], Iterator[Pulled | Notice]]:
+def pull_of(settings: Settings, _outside: Outside | None = None) -> Pull:
     """Return the source with its settings handed in: give it a position, and it yields what is new since then."""
     recognised = recognise if settings.format == "auto" else always(settings.format)
     zone = zone_of(settings.zone)
@@ -68,226 +56,3 @@ def pull_of(settings: Settings) -> Callable[[Mapping[str, Any]], Iterator[Pulled
         yield from pull(paths, position, recognised, zone, host=settings.host)
 
     return pull_named
-
-
-def paths_of(patterns: Iterable[str]) -> list[str]:
-    """Return the files that `patterns` name, the parts of each log together and the oldest first."""
-    found = {path for pattern in patterns for path in glob(pattern, recursive=True)}  # noqa: PTH207 - Path globs below itself only
-    return oldest_first(path for path in found if Path(path).is_file() or not Path(path).exists())
-
-
-def pull(
-    paths: Iterable[str],
-    position: Mapping[str, Any],
-    recognised: Recognise,
-    zone: tzinfo,
-    *,
-    to_the_end: bool = False,
-    host: str | None = None,
-) -> Iterator[Pulled | Notice]:
-    """
-    Yield what is new in `paths` since `position`, and notices about files that cannot be read.
-
-    With `to_the_end` a last line without an end is yielded too, and a last empty chunk of each log says that this is
-    all. Without it, an empty chunk brings a position that has moved though no line was new.
-    """
-    paths = [member for path in paths for member in members_of(path)]
-    look = _Look(KnownFiles.at(position, paths), recognised, zone, to_the_end, host)
-    stored = position
-    read: dict[tuple[str, str], Pulled] = {}
-    for path in paths:
-        try:
-            for found in _pull_file(path, look):
-                if isinstance(found, Pulled):
-                    stored = found.position
-                    read[found.log, found.format] = found
-                yield found
-        except OSError as error:
-            yield _unreadable(path, error)
-    if to_the_end:
-        yield from (_nothing_more(last) for last in read.values() if not kind_of(last.format).is_whole)
-    elif look.files.noted and look.files.position() != stored:
-        yield look.pulled(b"", look.files.noted.offset, look.files.noted)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One look at all files: what is known of them, and how they are to be read."""
-
-    files: KnownFiles
-    recognised: Recognise
-    zone: tzinfo
-    to_the_end: bool
-    host: str | None
-
-    def pulled(self, body: bytes, offset: int, entry: Known) -> Pulled:
-        as_of = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-        chunk = Chunk(body, entry.path, entry.identity, offset, as_of, self.zone, host=self.host)
-        return Pulled(chunk, entry.format, log_of(entry.path), self.files.position())
-
-
-def _nothing_more(last: Pulled) -> Pulled:
-    chunk = last.chunk
-    return replace(last, chunk=replace(chunk, body=b"", offset=chunk.offset + len(chunk.body), is_last=True))
-
-
-def _unreadable(path: str, error: OSError) -> Notice:
-    if isinstance(error, FileNotFoundError) and not file_of(path).is_symlink():
-        return Notice(path, "is not there any more; a rotation may just have renamed it", is_failure=False)
-    why = error.strerror or error
-    return Notice(path, f"cannot be read: {why}; check that it exists and that this user may read it")
-
-
-def _pull_file(path: str, look: _Look) -> Iterator[Pulled | Notice]:
-    stat = file_of(path).stat()
-    unchanged = look.files.unchanged(path, stat)
-    if unchanged and (unchanged.rest == 0 or not is_rotated(path)):
-        return
-    if stat.st_size == 0:
-        yield Notice(path, "is empty", is_failure=False)
-        return
-    with unpacked(path) as content:
-        head = content.read(HEAD_BYTES)
-        alike = look.files.alike(head)
-        kind = Kind(alike[0].format, is_whole=False) if alike else look.recognised(head)
-        if kind is None:
-            yield Notice(path, content.trouble or _why_unknown(head), is_foreign=not content.trouble)
-            return
-        seen = look.files.new(head, path, stat, kind.name)
-        if kind.is_whole:
-            yield from _pull_whole(content, seen, look)
-        else:
-            is_finished = look.to_the_end or unchanged is not None or content.packing is not None
-            yield from _pull_log(content, seen, alike, look, is_finished=is_finished)
-
-
-def _pull_log(
-    content: Unpacked, seen: Known, alike: list[Known], look: _Look, *, is_finished: bool
-) -> Iterator[Pulled | Notice]:
-    """Go on where this file was left, under whichever name, as far as it is still the same file."""
-    before, tail = left_at(content, alike)
-    if before:
-        seen = replace(seen, identity=before.identity, offset=before.offset, tail=before.tail)
-    elif own := next((each for each in alike if each.path == seen.path), None):
-        sentence = "does not hold any more what was read of it; it is read again from its start"
-        yield Notice(seen.path, sentence, is_gap=True)
-        seen = replace(seen, identity=own.identity)
-    elif original := next((each for each in alike if _is_part_of(content, each.path)), None):
-        look.files.note(seen)
-        yield _copy(seen.path, original.path)
-        return
-    else:
-        content.seek(0)
-        yield from _replaced(look.files.replaced(seen), seen.path, look)
-    is_new = False
-    for found in _pull_lines(content, seen, tail, look, is_finished=is_finished):
-        is_new = True
-        yield found
-    if before and before.path != seen.path and not is_new and before.starts(before.path):
-        yield _copy(seen.path, before.path)
-
-
-def _replaced(before: Known | None, path: str, look: _Look) -> Iterator[Pulled | Notice]:
-    """Yield the rest of the log that `path` held `before`, under its new name, or that it is lost."""
-    if before is None:
-        return
-    if moved := next((each for each in _siblings(path) if before.starts(each)), None):
-        yield from _pull_file(moved, look)
-        return
-    sentence = (
-        f"was truncated or replaced after byte {before.offset} was read, and no rotated part goes on from there; "
-        "what was written to it in between, if anything, is lost unless a copy of it is read"
-    )
-    yield Notice(path, sentence, is_gap=True, offset=before.offset)
-
-
-def _siblings(path: str) -> Iterator[str]:
-    """Yield the files beside `path` whose names begin with its own, as rotation names them."""
-    own = file_of(path)
-    beside = sorted(own.parent.glob(f"{glob_escape(own.stem)}*"))
-    yield from (str(each) for each in beside if each != own and each.is_file())
-
-
-def _is_part_of(content: Unpacked, path: str) -> bool:
-    """Return whether the file at `path` begins with all that `content` holds."""
-    content.seek(0)
-    try:
-        with unpacked(path) as other:
-            while piece := content.read(CHUNK_BYTES):
-                if other.read(len(piece)) != piece:
-                    return False
-    except OSError:
-        return False
-    return True
-
-
-def _copy(path: str, original: str) -> Notice:
-    return Notice(path, f"holds nothing that {original} does not hold: a copy, left out", is_failure=False)
-
-
-def _pull_lines(
-    content: Unpacked, entry: Known, tail: bytes, look: _Look, *, is_finished: bool
-) -> Iterator[Pulled | Notice]:
-    """Yield what stands behind the offset of `entry`, where `content` is now; `tail` are the bytes before it."""
-    look.files.note(entry)
-    pieces = _Pieces(content, is_finished=is_finished)
-    for body in pieces:
-        tail = (tail + body[-TAIL_BYTES:])[-TAIL_BYTES:]
-        offset = entry.offset
-        entry = replace(entry, offset=offset + len(body), tail=digest(tail), rest=pieces.rest)
-        look.files.note(entry)
-        yield look.pulled(body, offset, entry)
-    look.files.note(replace(entry, rest=pieces.rest))
-    if content.trouble:
-        yield Notice(entry.path, content.trouble, is_gap=True, offset=entry.offset)
-
-
-class _Pieces:
-    """What follows in a file, in pieces cut behind a line end; `rest` is known with the last piece."""
-
-    def __init__(self, content: Unpacked, *, is_finished: bool) -> None:
-        self.content = content
-        self.is_finished = is_finished
-        self.rest = UNKNOWN
-
-    def __iter__(self) -> Iterator[bytes]:
-        waiting = b""
-        is_end = False
-        while not is_end:
-            piece = self.content.read(CHUNK_BYTES)
-            is_end = len(piece) < CHUNK_BYTES
-            waiting += piece
-            cut = self._cut(waiting, is_end=is_end)
-            if is_end:
-                # What a break cut off is not waited for: nothing follows until the file is another one.
-                self.rest = 0 if self.content.trouble else len(waiting) - cut
-            if cut:
-                yield waiting[:cut]
-                waiting = waiting[cut:]
-
-    def _cut(self, waiting: bytes, *, is_end: bool) -> int:
-        is_all = is_end and self.is_finished and not self.content.trouble
-        behind_line = waiting.rfind(b"\n") + 1
-        is_too_long = not behind_line and len(waiting) > MOST_WITHOUT_LINE_END
-        return len(waiting) if is_all or is_too_long else behind_line
-
-
-def _pull_whole(content: Unpacked, seen: Known, look: _Look) -> Iterator[Pulled | Notice]:
-    content.seek(0)
-    body = content.read(MOST_WHOLE_BYTES + 1)
-    trouble = "is an export of more than 1 GiB; split it" if len(body) > MOST_WHOLE_BYTES else content.trouble
-    if trouble:
-        yield Notice(seen.path, trouble, is_gap=True, offset=len(body))
-    entry = replace(seen, identity=digest(body), head_bytes=0, offset=len(body))
-    is_new = not look.files.has(entry.identity)
-    look.files.note(entry)
-    if is_new and body:
-        yield look.pulled(body, 0, entry)
-
-
-def _why_unknown(head: bytes) -> str:
-    if b"\x00" in head[:4096] and head[1:64:2].strip(b"\x00"):
-        return "is not text (it holds zero bytes); only logs and exports can be read"
-    return (
-        "is of no kind that we know by its content; name the format with `--as FORMAT` or `format = …`, or leave it out"
-    )

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LakeError, SourceError
-from pipeline.ingest import Outcome, Pull, run_source
+from pipeline.ingest import Outcome, run_source
 from pipeline.lake import Lake
 from pipeline.lake.hash import hash_of
-from pipeline.model import Chunk, Notice, Pulled
+from pipeline.model import Chunk, Notice, Pull, Pulled
 from pipeline.sources.files import Settings, pull_of
 from tests.conftest import NOW, counts
 from tests.pipeline.lake.commits import empty

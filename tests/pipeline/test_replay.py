@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC
 from pathlib import Path
 
@@ -77,4 +78,57 @@ def test_what_still_cannot_be_read_stays_and_a_second_replay_adds_nothing(lake: 
 
         assert (done.tried, done.read, done.rows) == (1, 0, 0)
     assert quarantined(lake) == 1
+    assert all(check.holds for check in audit(lake))
+
+
+def test_a_record_stays_when_another_log_has_taken_the_place_of_its_file(lake: Lake, tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_bytes(CLIENT + b"half a line, and nobody knows of what\n")
+    ingest(lake, log)
+    log.write_bytes(CLIENT.replace(b"A1B2C3D4E5", b"0FFFFFFFFF") * 20)
+
+    done = replay(lake, NOW, lambda _source: UTC)
+
+    assert (done.tried, done.read) == (1, 0)
+    assert quarantined(lake) == 1
+    assert all(check.holds for check in audit(lake))
+
+
+def test_a_record_is_read_from_the_part_that_rotation_has_made_of_its_file(lake: Lake, tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_bytes(CLIENT + QUEUED + BROKEN)
+    ingest(lake, log)
+    (tmp_path / "mail.log.1.gz").write_bytes(gzip.compress(CLIENT + QUEUED + DELIVERY))
+    log.write_bytes(CLIENT.replace(b"A1B2C3D4E5", b"0FFFFFFFFF") * 20)
+
+    done = replay(lake, NOW, lambda _source: UTC)
+
+    assert (done.tried, done.read, done.rows) == (1, 1, 1)
+    assert lake.one("SELECT client_ip FROM deliveries") == "192.0.2.9"
+    assert quarantined(lake) == 0
+
+
+def test_a_record_that_says_nothing_by_itself_stays(lake: Lake, tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_bytes(CLIENT + BROKEN)
+    ingest(lake, log)
+    log.unlink()
+    with lake.writing():
+        lake.connection.execute("UPDATE quarantine SET raw = ?", [CLIENT.rstrip()])
+
+    assert replay(lake, NOW, lambda _source: UTC).read == 0
+    assert quarantined(lake) == 1
+
+
+def test_of_several_records_only_those_that_are_read_leave(lake: Lake, tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    other = b"half a line, and nobody knows of what\n"
+    log.write_bytes(CLIENT + QUEUED + other + BROKEN)
+    ingest(lake, log)
+    log.write_bytes(CLIENT + QUEUED + other + DELIVERY)
+
+    done = replay(lake, NOW, lambda _source: UTC)
+
+    assert (done.tried, done.read, done.rows) == (2, 1, 1)
+    assert lake.rows("SELECT raw FROM quarantine") == [{"raw": other.rstrip()}]
     assert all(check.holds for check in audit(lake))

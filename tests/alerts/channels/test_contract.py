@@ -16,9 +16,9 @@ from types import ModuleType
 import httpx
 import pytest
 
-from alerts.http import LONGEST_WAIT_S
 from pipeline.errors import DeliveryError
 from pipeline.kinds import find, known
+from pipeline.retry_after import LONGEST_WAIT_S
 from tests.alerts.channels.conftest import Relay, free_port
 from tests.alerts.channels.samples import CANARY, NOW, URL, hostile_message, message, secret, settings_of
 from tests.hostile import HOSTILE

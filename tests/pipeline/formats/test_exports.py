@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.following import pull
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.model import Chunk
 from pipeline.reading import read
 from pipeline.recognise import always, recognise
-from pipeline.sources.files import pull
 from tests.conftest import NOW
 
 AS_OF = datetime(2026, 12, 31, tzinfo=UTC)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import FormatError
+from pipeline.following import pull
 from pipeline.formats.smtp_auth_report import looks_like, parse
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.model import USAGE, Chunk, Parsed
 from pipeline.recognise import always
-from pipeline.sources.files import pull
 
 WRITTEN = datetime(2027, 1, 15, tzinfo=UTC)
 SUMMARY = "Sender address;Domäne;Authentication protocol;TLS 1.0;TLS 1.2;Messages sent\r\n"

@@ -96,6 +96,18 @@ def test_rows_older_than_they_are_kept_go_with_their_bytes_and_the_books_still_a
     assert not any(b"old-1" in path.read_bytes() for path in parquet_in(lake))
 
 
+def test_a_row_without_a_time_or_of_the_future_is_as_old_as_we_know_it(lake: Lake) -> None:
+    times = {"timeless": None, "future": NOW + timedelta(days=9000), "old": NOW - timedelta(days=900)}
+    rows = [{"event_id": id, "event_time": time, "ingested_at": NOW} for id, time in times.items()]
+    with lake.writing():
+        lake.insert("deliveries", rows)
+        lake.insert("usage", [{"event_id": "report", "day": None, "ingested_at": NOW}])
+    kept = {"deliveries": timedelta(days=400), "usage": timedelta(days=400)}
+
+    assert maintain(lake, NOW + timedelta(days=399), kept, NO_TIME).removed == {"deliveries": 1}
+    assert maintain(lake, NOW + timedelta(days=401), kept, NO_TIME).removed == {"deliveries": 2, "usage": 1}
+
+
 def test_an_open_finding_and_an_unsent_message_stay_however_old(lake: Lake) -> None:
     with lake.writing():
         lake.insert("findings", [{"noted_at": NOW, "fingerprint": "a", "state": "open"}])
@@ -189,6 +201,57 @@ class TestPurge:
         for row in status_of(lake):
             assert person not in str(lake.rows(f"SELECT * FROM {row['table']}"))
         assert person.encode() not in (lake.folder / CATALOG).read_bytes()
+
+    @pytest.mark.parametrize(
+        "mention",
+        [
+            "{0},{0};{0} {0}",
+            "\\n{0}\\t{0}\\u003c{0}",
+            "%3C{0}%3E",
+            "user=anna.b%40contoso.example",
+            "anna.b=40contoso.example",
+            "rfc822;anna.b+40contoso.example",
+            "bounces+anna.b=contoso.example@relay.example",
+            "anna\\.b@contoso\\.example",
+            "it was '{0}'.",
+        ],
+    )
+    def test_every_way_to_write_an_address_is_a_mention(self, mention: str, lake: Lake) -> None:
+        said = mention.format("anna.b@contoso.example")
+        with lake.writing():
+            lake.insert("quarantine", [{"raw": said.encode(), "event_id": "q", "reason": said, "origin": said}])
+            lake.insert("notifications", [{"notification_id": "n", "message": json.dumps({"text": f"hello\n{said}"})}])
+
+        purge(lake, "anna.b@contoso.example", NOW)
+
+        for table in ("quarantine", "notifications"):
+            assert "anna" not in str(lake.rows(f"SELECT * FROM {table}"))
+
+    @pytest.mark.parametrize("address", ["jörg@contoso.example", "o'neill_x@contoso.example", "a+b@contoso.example"])
+    def test_addresses_of_other_letters_go_too(self, address: str, lake: Lake) -> None:
+        keep(lake, "deliveries", {**REFUSED, "sender": address, "event_id": "1"})
+        with lake.writing():
+            lake.insert("quarantine", [{"raw": f"<{address}>".encode(), "event_id": "q"}])
+            lake.insert("cursors", [{"name": "c", "state": json.dumps({"sender": address})}])
+            lake.insert("notifications", [{"notification_id": "n", "message": address.replace("_", "\\_")}])
+
+        purge(lake, address, NOW)
+
+        local = address.partition("@")[0].replace("_", "")
+        for table in ("deliveries", "quarantine", "cursors", "notifications"):
+            found = str(lake.rows(f"SELECT * FROM {table}"))
+            assert local not in found
+            assert "contoso" not in found
+
+    @pytest.mark.parametrize(
+        "other", ["joanna.b@contoso.example", "x-anna.b@contoso.example", "annaxb@contoso.example"]
+    )
+    def test_the_addresses_of_others_stay(self, other: str, lake: Lake) -> None:
+        keep(lake, "deliveries", {**REFUSED, "reply_text": f"no {other}, <{other}>", "event_id": "1"})
+        with lake.writing():
+            lake.insert("quarantine", [{"raw": other.encode() + b"\xff", "event_id": "q"}])
+
+        assert purge(lake, "anna.b@contoso.example", NOW) == {}
 
     def test_what_is_no_address_is_refused(self, lake: Lake) -> None:
         with pytest.raises(LakeError, match="is no mail address"):

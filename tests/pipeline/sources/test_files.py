@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import following
+from pipeline.following import paths_of, pull
 from pipeline.model import Notice, Pulled
 from pipeline.recognise import Recognise, always, recognise
-from pipeline.sources import files
-from pipeline.sources.files import Settings, check, paths_of, pull, pull_of
+from pipeline.sources.files import Settings, check, pull_of
 
 SAMPLES = Path(__file__).parents[3] / "sample_data"
 EXPORT = (SAMPLES / "smtp_auth_report" / "eac_export.csv").read_bytes()
@@ -562,13 +563,13 @@ def test_a_line_of_10_mb_comes_whole_once_it_has_an_end(log: Path, follower: Fol
 
 
 def test_a_line_without_end_is_cut_so_that_memory_stays_bounded(log: Path, follower: Follower) -> None:
-    log.write_bytes(b"x" * (files.MOST_WITHOUT_LINE_END + 3 * files.CHUNK_BYTES))
+    log.write_bytes(b"x" * (following.MOST_WITHOUT_LINE_END + 3 * following.CHUNK_BYTES))
 
     brought = follower.pull()
 
     longest = max(len(found.chunk.body) for found in follower.pulled)
-    assert len(brought) > files.MOST_WITHOUT_LINE_END
-    assert longest <= files.MOST_WITHOUT_LINE_END + files.CHUNK_BYTES
+    assert len(brought) > following.MOST_WITHOUT_LINE_END
+    assert longest <= following.MOST_WITHOUT_LINE_END + following.CHUNK_BYTES
 
 
 def test_a_large_log_comes_in_pieces_cut_behind_line_ends(log: Path, follower: Follower) -> None:
@@ -578,7 +579,7 @@ def test_a_large_log_comes_in_pieces_cut_behind_line_ends(log: Path, follower: F
     brought = follower.pull()
 
     assert brought == whole
-    assert len(follower.pulled) == len(whole) // files.CHUNK_BYTES + 1
+    assert len(follower.pulled) == len(whole) // following.CHUNK_BYTES + 1
     assert all(found.chunk.body.endswith(b"\n") for found in follower.pulled)
     ends = [found.chunk.offset + len(found.chunk.body) for found in follower.pulled]
     assert [found.chunk.offset for found in follower.pulled] == [0, *ends[:-1]]

@@ -249,12 +249,123 @@ def test_no_row_is_lost_and_none_is_double(scenario: Callable[[Relay], None], re
     assert relay.gaps == []
 
 
-def test_a_packed_copy_that_was_not_whole_is_read_to_its_end_when_it_is(relay: Relay) -> None:
+def test_a_packed_copy_that_was_not_whole_is_read_to_its_end_when_it_is_and_that_fills_its_gap(relay: Relay) -> None:
     packed_copy_that_is_not_whole_yet(relay)
+    assert len(relay.gaps) == 1
+    relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert relay.gaps == []
+
+
+@pytest.mark.parametrize("pieces", [3, 40])
+def test_a_packed_log_that_is_copied_slowly_is_one_gap_until_it_is_whole(pieces: int, relay: Relay) -> None:
+    relay.write(0, 5000)
+    whole = gzip.compress(relay.log.read_bytes())
+    relay.log.unlink()
+    part = relay.folder / "mail.log.1.gz"
+    for piece in range(1, pieces):
+        part.write_bytes(whole[: len(whole) * piece // pieces])
+        relay.read()
+        assert len(relay.gaps) == 1
+    part.write_bytes(whole)
+    relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert relay.gaps == []
+
+
+def test_the_rest_of_a_log_that_is_gone_is_a_gap_though_an_empty_one_has_taken_its_place(relay: Relay) -> None:
+    relay.write(0, 50)
+    relay.read()
+    with relay.log.open("ab") as stream:
+        stream.write(lines(50, 60))  # rotated, and rotated away
+    relay.log.unlink()
+    relay.log.touch()
+    relay.read()
+    relay.log.unlink()
+    relay.write(60, 70)
     relay.read()
 
     assert relay.kept == sorted(relay.written)
     assert len(relay.gaps) == 1
+
+
+def test_the_rest_of_a_log_is_a_gap_when_its_place_is_taken_by_a_part_that_was_read_elsewhere(relay: Relay) -> None:
+    relay.write(0, 50)
+    relay.read()
+    with relay.log.open("ab") as stream:
+        stream.write(lines(50, 60))
+    relay.log.write_bytes(lines(60, 70))
+    relay.written |= set(range(60, 70))
+    (relay.folder / "mail.log.1").write_bytes(relay.log.read_bytes())
+    relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert len(relay.gaps) == 1
+
+
+def test_parts_that_rotation_deletes_when_they_were_read_are_no_gap(relay: Relay) -> None:
+    for number in range(0, 60, 10):
+        relay.write(number, number + 10)
+        relay.read()
+        if number:
+            (relay.folder / "mail.log.1").rename(relay.folder / "mail.log.2")
+        relay.rotate("mail.log.1")
+    for _ in range(2):
+        relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert relay.gaps == []
+
+
+def test_a_log_that_goes_on_in_another_folder_is_no_gap(relay: Relay) -> None:
+    (relay.folder / "old").mkdir()
+    relay.pattern = "**/mail.log*"
+    relay.write(0, 50)
+    relay.read()
+    relay.write(50, 60)
+    relay.rotate("old/mail.log-20261230")
+    relay.write(60, 70)
+    for _ in range(2):
+        relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert relay.gaps == []
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(lambda text: bytes(5000) + text, id="zeros_of_a_crash"),
+        pytest.param(lambda text: b"\xef\xbb\xbf" + text, id="a_byte_order_mark"),
+        pytest.param(lambda text: text.decode().encode("utf-16-le"), id="utf_16"),
+        pytest.param(lambda text: text.decode().encode("utf-16"), id="utf_16_with_a_mark"),
+        pytest.param(lambda text: text.replace(b"\n", b"\n\r"), id="lf_cr"),
+    ],
+)
+def test_what_another_writer_appends_in_its_own_way_is_read(second: Callable[[bytes], bytes], relay: Relay) -> None:
+    relay.write(0, 50)
+    relay.read()
+    with relay.log.open("ab") as stream:
+        stream.write(second(lines(50, 60)))
+    relay.written |= set(range(50, 60))
+    relay.read()
+    relay.write(60, 70)
+    relay.read()
+
+    assert relay.kept == sorted(relay.written)
+    assert relay.lake.rows("SELECT raw FROM quarantine") == []
+
+
+def test_a_log_whose_lines_end_with_cr_alone_is_followed(relay: Relay) -> None:
+    for start in range(0, 60, 20):
+        with relay.log.open("ab") as stream:
+            stream.write(lines(start, start + 20).replace(b"\n", b"\r"))
+        relay.written |= set(range(start, start + 20))
+        relay.read()
+
+        assert relay.kept == sorted(relay.written)
 
 
 def test_what_a_truncation_without_a_copy_took_is_a_gap(relay: Relay) -> None:
