@@ -16,6 +16,10 @@ from datetime import UTC, datetime
 Now = Callable[[], datetime]
 
 
+class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """The program was asked to stop while something waited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """`wait` lets some seconds pass and returns whether it was asked to stop meanwhile."""
@@ -23,6 +27,10 @@ class Clock:
     now: Now
     ticks: Callable[[], float]
     wait: Callable[[float], bool]
+
+    def is_stopped(self) -> bool:
+        """Return whether the program was asked to stop."""
+        return self.wait(0)
 
 
 def utc_now() -> datetime:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.clock import Stopped
 from pipeline.errors import FormatError, LakeError, SourceError
 from pipeline.lake import Lake
 from pipeline.lake.rollup import add_to_sender_days
-from pipeline.lake.tables import BOOKS
+from pipeline.lake.tables import BOOKS, VERSIONS
 from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pull, Pulled, event_id_of
 from pipeline.reading import read
 
 TRIES = 100
+COMPLETE_EVERY = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -43,15 +45,32 @@ class Outcome:
         return [notice for notice in self.notices if notice.is_failure]
 
 
-def run_source(lake: Lake, source: str, pull: Pull, now: Callable[[], datetime], *, tries: int = TRIES) -> Outcome:
-    """Bring all that is new in `source` into the lake; raise SourceError when another run keeps moving its cursor."""
+def run_source(
+    lake: Lake,
+    source: str,
+    pull: Pull,
+    now: Callable[[], datetime],
+    *,
+    tries: int = TRIES,
+    errand: str = "",
+) -> Outcome:
+    """
+    Bring all that is new in `source` into the lake; raise SourceError when another run keeps moving its cursor.
+
+    An `errand` is done beside the usual runs, with a cursor of its own: a backfill.
+    """
     outcome = Outcome(source)
     for _ in range(tries):
+        begun_at = now()
         try:
-            _run_once(lake, outcome, pull, now)
+            cursor = _run_once(lake, outcome, pull, now, errand)
         except _CursorMovedError:
             outcome.notices.clear()  # they come again, with those of the other run's files
             continue
+        except Stopped:
+            return outcome
+        if not outcome.failures and not errand:
+            cursor.note_complete(lake, begun_at, now())
         return outcome
     raise SourceError(
         f"source {source!r} is being read by another authsunset all the time; let one of them run", retry=True
@@ -62,8 +81,8 @@ class _CursorMovedError(LakeError):
     """Another run of the same source has committed since this one began."""
 
 
-def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], datetime]) -> None:
-    cursor = _Cursor.of(lake, outcome.source)
+def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], datetime], errand: str) -> _Cursor:
+    cursor = _Cursor.of(lake, outcome.source, errand)
     for found in pull(cursor.position):
         if isinstance(found, Notice):
             outcome.notices.append(found)
@@ -74,6 +93,7 @@ def _run_once(lake: Lake, outcome: Outcome, pull: Pull, now: Callable[[], dateti
         else:
             with lake.writing():
                 cursor.move(lake, found, None, now())
+    return cursor
 
 
 def _read(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, now: datetime) -> None:
@@ -102,16 +122,22 @@ class _Cursor:
     name: str
     commits: str | None
     parts: dict[str, str]
+    complete_until: datetime | None = None
+    knows_complete: bool = False
     said: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lake: Lake, source: str) -> _Cursor:
-        name = f"source {source}"
+    def of(cls, lake: Lake, source: str, errand: str) -> _Cursor:
+        name = f"source {source}" + (f"\n{errand}" if errand else "")
         rows = lake.rows(
-            "SELECT name, state FROM cursors WHERE name = $name OR starts_with(name, $name || chr(10))", {"name": name}
+            "SELECT name, state, complete_until FROM cursors "
+            "WHERE name = $name OR starts_with(name, $name || chr(10) || 'at ') "
+            "OR starts_with(name, $name || chr(10) || 'log ')",
+            {"name": name},
         )
         parts = {row["name"]: row["state"] for row in rows}
-        return cls(name, parts.pop(name, None), parts)
+        complete = {row["name"]: row["complete_until"] for row in rows}
+        return cls(name, parts.pop(name, None), parts, complete.get(name))
 
     @property
     def position(self) -> dict[str, Any]:
@@ -133,10 +159,30 @@ class _Cursor:
         parts = self._after(found, carry)
         commits = str(int(self.commits or 0) + 1)
         changed = {name: state for name, state in parts.items() if self.parts.get(name) != state} | {self.name: commits}
+        if found.complete_until is not None:
+            self.complete_until, self.knows_complete = found.complete_until, True
         replaced = [*changed, *(self.parts.keys() - parts.keys())]
         lake.connection.execute("DELETE FROM cursors WHERE name IN (SELECT unnest(?))", [replaced])
-        lake.insert("cursors", [{"name": name, "state": state, "updated_at": now} for name, state in changed.items()])
+        rows = [
+            {"name": name, "state": state, "updated_at": now, "complete_until": self._complete_until_of(name)}
+            for name, state in changed.items()
+        ]
+        lake.insert("cursors", rows)
         self.commits, self.parts = commits, parts
+
+    def note_complete(self, lake: Lake, begun_at: datetime, now: datetime) -> None:
+        """Store, once a minute at most, that all that was there at `begun_at` was read without a failure."""
+        if self.knows_complete or (self.complete_until and begun_at - self.complete_until < COMPLETE_EVERY):
+            return
+        self.complete_until = begun_at
+        with lake.writing():
+            if lake.one("SELECT state FROM cursors WHERE name = ?", [self.name]) == self.commits:
+                row = {"name": self.name, "state": self.commits or "0", "updated_at": now, "complete_until": begun_at}
+                lake.connection.execute("DELETE FROM cursors WHERE name = ?", [self.name])
+                lake.insert("cursors", [row])
+
+    def _complete_until_of(self, name: str) -> datetime | None:
+        return self.complete_until if name == self.name else None
 
     def _after(self, found: Pulled, carry: Carry | None) -> dict[str, str]:
         log = f"{self.name}\nlog {found.log}"
@@ -161,13 +207,16 @@ def _json(value: object) -> str:
 
 def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: Parsed, now: datetime) -> None:
     with lake.writing():
-        kept = {
+        fresh = {
             table: keep_rows(lake, table, rows, outcome.source, found, now) for table, rows in parsed.tables.items()
         }
+        kept = {table: int(rows.num_rows) for table, rows in fresh.items()}
         quarantined = lake.insert_new("quarantine", quarantined_of(parsed, outcome.source, found, now)).num_rows
         for notice in _gaps(found, parsed):
             _add_gap(lake, outcome.source, notice, now)
         lake.insert("reads", [_read_entry(outcome.source, found, parsed, kept, quarantined, now)])
+        if found.learn:
+            found = replace(found, position=found.learn(fresh))
         cursor.move(lake, found, parsed.carry, now)
     outcome.notices += _gaps(found, parsed)
     outcome.chunks += 1
@@ -184,11 +233,12 @@ def _gaps(found: Pulled, parsed: Parsed) -> list[Notice]:
     return [Notice(found.chunk.origin, gap.cause, is_gap=True, offset=gap.offset) for gap in parsed.gaps]
 
 
-def keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled, now: datetime) -> int:
-    """Append those of `rows` that `table` does not have yet, and their daily sums; return how many."""
-    fresh = lake.insert_new(table, stamped(rows, source, found, now), TIME_OF[table])
+def keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled, now: datetime) -> pa.Table:
+    """Append those of `rows` that `table` does not have yet, and their daily sums; return them."""
+    insert = lake.insert_versions if table in VERSIONS else lake.insert_new
+    fresh = insert(table, stamped(rows, source, found, now), TIME_OF[table])
     add_to_sender_days(lake, table, fresh)
-    return int(fresh.num_rows)
+    return fresh
 
 
 def stamped(rows: pa.Table, source: str, found: Pulled, now: datetime) -> pa.Table:
@@ -216,7 +266,8 @@ def quarantined_of(parsed: Parsed, source: str, found: Pulled, now: datetime) ->
             "reason": reject.reason,
             "raw": reject.raw,
             # Not the identity of the file: one that was short at first sight has another when it is read again.
-            "event_id": event_id_of(found.format, reject.offset, reject.raw),
+            # A page of a feed is no file at all: where a record stands in it is chance.
+            "event_id": event_id_of(found.format, reject.offset if found.chunk.identity else "", reject.raw),
         }
         for reject in parsed.rejects
     ]
@@ -240,7 +291,7 @@ def _read_entry(
         "rows": sum(kept.values()),
         "rejects": len(parsed.rejects),
         "quarantined": quarantined,
-        "complete_until": chunk.as_of,
+        "complete_until": found.complete_until or chunk.as_of,
     }
 
 
@@ -254,8 +305,9 @@ def _fill_gap(lake: Lake, source: str, notice: Notice) -> None:
     if notice.fills_gap:
         with lake.writing():
             lake.connection.execute(
-                "DELETE FROM gaps WHERE source = ? AND origin = ? AND from_offset = ?",
-                [source, notice.origin, notice.offset],
+                "DELETE FROM gaps WHERE source = ? AND origin = ? AND from_offset = ? "
+                "AND from_time IS NOT DISTINCT FROM ? AND to_time IS NOT DISTINCT FROM ?",
+                [source, notice.origin, notice.offset, *_span_of(notice)],
             )
 
 
@@ -269,6 +321,8 @@ def _add_gap(lake: Lake, source: str, notice: Notice, now: datetime) -> None:
         "from_offset": notice.offset,
         "cause": notice.sentence,
         "gap_id": _gap_id(source, notice),
+        "from_time": notice.window.start if notice.window else None,
+        "to_time": notice.window.end if notice.window else None,
     }
     lake.insert("gaps", [gap])
 
@@ -278,7 +332,13 @@ def _has_gap(lake: Lake, source: str, notice: Notice) -> bool:
 
 
 def _gap_id(source: str, notice: Notice) -> str:
+    if notice.window:
+        return event_id_of(source, notice.origin, *_span_of(notice))
     return event_id_of(source, notice.origin, notice.offset, notice.sentence)
+
+
+def _span_of(notice: Notice) -> tuple[datetime | None, datetime | None]:
+    return (notice.window.start, notice.window.end) if notice.window else (None, None)
 
 
 def _about_rejects(parsed: Parsed) -> str:

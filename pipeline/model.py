@@ -65,13 +65,17 @@ class Pulled:
     One chunk as a source hands it over, with the format that fits it and the log whose sessions it continues.
 
     `position` is the source's own cursor after this chunk: JSON values, stored in the same transaction as the rows,
-    each entry by itself. An empty chunk that is not the last only moves the position.
+    each entry by itself. An empty chunk that is not the last only moves the position. Where the position depends on
+    which of the rows turn out to be new, `learn` gets those, by table, and returns it.
+    `complete_until` is the moment before which nothing is still to come from this source, as far as it knows.
     """
 
     chunk: Chunk
     format: str
     log: str
     position: Mapping[str, Any]
+    learn: Callable[[Mapping[str, pa.Table]], Mapping[str, Any]] | None = None
+    complete_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class Notice:
     Something about a file that a person should know, such as that it is of no known kind or ends too early.
 
     With `is_gap` something that was there cannot be read any more, which goes into the table of gaps; with `fills_gap`
-    the one that was noted there before has been read after all.
+    the one that was noted there before has been read after all. `window` is the span of time that is missing, where it
+    is one of a feed rather than a place in a file.
     """
 
     origin: str
@@ -90,6 +95,7 @@ class Notice:
     is_failure: bool = True
     is_foreign: bool = False  # no log of ours at all: nothing to worry about where a whole folder is read
     fills_gap: bool = False
+    window: Window | None = None
 
 
 Pull = Callable[[Mapping[str, Any]], Iterable[Pulled | Notice]]

@@ -149,7 +149,7 @@ class _Desk:
     def _keep(self, pulled: Pulled, parsed: Parsed) -> int:
         with self.lake.writing():
             rows = sum(
-                keep_rows(self.lake, table, found, self.source, pulled, self.now)
+                int(keep_rows(self.lake, table, found, self.source, pulled, self.now).num_rows)
                 for table, found in parsed.tables.items()
             )
             if rows:

@@ -8,9 +8,11 @@ failure is said and counted. The scheduler's own defaults would skip a late job 
 from __future__ import annotations
 
 import random
+import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
@@ -19,12 +21,14 @@ import httpx
 from alerts.channels.email import connect
 from alerts.dispatch import Outcome as AlertOutcome
 from alerts.dispatch import Send, dispatch, plan
-from pipeline.clock import Now, utc_now
-from pipeline.errors import AuthsunsetError, SettingsError
+from pipeline.clock import Now, system_clock, utc_now
+from pipeline.errors import AuthsunsetError, Place, SettingsError
 from pipeline.ingest import Outcome as IngestOutcome
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.lake.maintain import Maintained, maintain, maintained_at
+from pipeline.model import Pull, Window
+from pipeline.outside import Outside
 from pipeline.replay import Replayed, replay
 from pipeline.settings import Part, Settings
 from pipeline.zones import zone_of
@@ -56,6 +60,8 @@ class Service:
     settings: Settings
     now: Now = utc_now
     jitter: Callable[[], float] = random.random
+    stop: threading.Event = field(default_factory=threading.Event)
+    _outside: Outside | None = None
 
     @contextmanager
     def lake(self, *, read_only: bool = False) -> Iterator[Lake]:
@@ -64,12 +70,46 @@ class Service:
         with Lake.open(lake.folder, read_only=read_only, lock_deadline_s=lake.lock_deadline.total_seconds()) as opened:
             yield opened
 
+    @property
+    def outside(self) -> Outside:
+        """What sources may use of the world, made when the first one is read; `close` ends it."""
+        if self._outside is None:
+            self._outside = outside_of(self.settings, self.now, self.stop)
+        return self._outside
+
+    def close(self) -> None:
+        """End the connections that sources have used."""
+        if self._outside is not None:
+            self._outside.http.close()
+            self._outside = None
+
     def ingest(self, lake: Lake, names: tuple[str, ...] = ()) -> tuple[list[IngestOutcome], list[str]]:
         """Read each source, or those named; return what they brought and what failed."""
+        return self._read(lake, self._sources(names), lambda part: part.module.pull_of(part.settings, self.outside), "")
+
+    def backfill(self, lake: Lake, names: tuple[str, ...], window: Window) -> tuple[list[IngestOutcome], list[str]]:
+        """Read `window` of the sources named, or of all that can be asked for one, beside their usual runs."""
+        parts = [part for part in self._sources(names) if names or hasattr(part.module, "backfill")]
+        for part in parts:
+            if not hasattr(part.module, "backfill"):
+                sentence = f"kind {part.kind!r} reads all that is there anyway, so it takes no span; leave --since out"
+                raise SettingsError(sentence, place=part.place)
+        if not parts:
+            raise SettingsError(
+                "no source in the settings can be asked for a span of time", place=Place(self.settings.path)
+            )
+        errand = f"backfill {window.start.isoformat()}/{window.end.isoformat()}"
+        return self._read(lake, parts, lambda part: part.module.backfill(part.settings, self.outside, window), errand)
+
+    def _read(
+        self, lake: Lake, parts: list[Part], pull_of: Callable[[Part], Pull], errand: str
+    ) -> tuple[list[IngestOutcome], list[str]]:
         outcomes, failures = [], []
-        for part in self._sources(names):
+        for part in parts:
+            if self.stop.is_set():
+                break
             try:
-                outcome = run_source(lake, part.name, part.module.pull_of(part.settings), self.now)
+                outcome = run_source(lake, part.name, pull_of(part), self.now, errand=errand)
             except AuthsunsetError as error:
                 failures.append(f"source {part.name}: {error}")
                 continue
@@ -149,6 +189,21 @@ class Service:
                 f"no source {', '.join(sorted(unknown))}; there is {', '.join(self.settings.sources) or 'none'}"
             )
         return [part for name, part in self.settings.sources.items() if not names or name in names]
+
+
+def outside_of(settings: Settings, now: Now, stop: threading.Event) -> Outside:
+    """Return the real world for the sources of `settings`: a clock whose waits `stop` ends, a network, a folder."""
+    clock = replace(system_clock(stop), now=now)
+    microsoft = settings.microsoft
+    # Unlike a webhook, Microsoft may be reached through the proxy that the environment names, as most servers must.
+    tls = ssl.create_default_context(cafile=microsoft.ca_file if microsoft else None)
+    http = httpx.Client(follow_redirects=False, verify=tls)
+    folder = settings.lake.folder
+    if microsoft is None:
+        return Outside(clock, folder, http)
+    from pipeline.graph.client import graph_of
+
+    return Outside(clock, folder, http, graph_of(microsoft, http, folder, clock))
 
 
 @contextmanager

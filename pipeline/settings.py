@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from pipeline.errors import Place, SettingsError
+from pipeline.graph import identity
 from pipeline.kinds import find
 from pipeline.lake.tables import TIME_KEPT
 from pipeline.spans import span_of
@@ -95,6 +96,12 @@ class Part:
     place: Place
 
 
+def uses_microsoft(part: Part) -> bool:
+    """Return whether `part` talks to the tenant in [microsoft]: its kind always does, or its own settings say so."""
+    uses = getattr(part.module, "USES", "")
+    return (uses(part.settings) if callable(uses) else uses) == "microsoft"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that the settings file says."""
@@ -103,6 +110,7 @@ class Settings:
     lake: LakeSettings
     tenant: TenantSettings
     alerts: AlertSettings
+    microsoft: identity.Settings | None = None
     sources: Mapping[str, Part] = field(default_factory=dict)
     channels: Mapping[str, Part] = field(default_factory=dict)
     detections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -116,7 +124,7 @@ class Settings:
 _PARTS = {"source": "pipeline.sources", "channel": "alerts.channels"}
 _USUAL_KIND = {"source": "files", "channel": "email"}
 _EVERY = {"source": timedelta(seconds=10), "channel": timedelta(0)}
-_TOP = ("lake", "tenant", "alerts", *_PARTS, "detection")
+_TOP = ("lake", "tenant", "alerts", "microsoft", *_PARTS, "detection")
 _IN_TOML = {"path_type": "should be a path in quotes", "tuple_type": 'should be a list, such as ["…"]'}
 _HEADER = re.compile(r"\s*\[+\s*([^\]#]+?)\s*\]+\s*(?:#.*)?$")
 _TOML_LINE = re.compile(r"at line (\d+)")
@@ -175,13 +183,30 @@ class _Reader:
         lake = self.section(LakeSettings, table.get("lake", {}), "lake")
         tenant = self.section(TenantSettings, table.get("tenant", {}), "tenant")
         alerts = self.section(AlertSettings, table.get("alerts", {}), "alerts")
+        microsoft = self.microsoft(table["microsoft"]) if "microsoft" in table else None
         sources = self.parts("source", table.get("source", {}))
+        self.check_uses(sources, has_microsoft="microsoft" in table)
         channels = self.parts("channel", table.get("channel", {}))
         detections = self.named("detection", table.get("detection", {}))
         if self.problems or lake is None or tenant is None or alerts is None:
             return None, sorted(self.problems, key=lambda problem: problem.place.line or 0)
         lake = replace(lake, folder=self.path.parent / lake.folder)
-        return Settings(self.path, lake, tenant, alerts, sources, channels, detections, tuple(self.lines)), []
+        parts = (sources, channels, detections, tuple(self.lines))
+        return Settings(self.path, lake, tenant, alerts, microsoft, *parts), []
+
+    def microsoft(self, table: Any) -> identity.Settings | None:
+        settings = self.section(identity.Settings, table, "microsoft")
+        for complaint in identity.check(settings) if settings else ():
+            self.problem(complaint, self.place("microsoft"))
+        return settings
+
+    def check_uses(self, sources: Mapping[str, Part], *, has_microsoft: bool) -> None:
+        for part in sources.values():
+            if uses_microsoft(part) and not has_microsoft:
+                what = (
+                    "needs a table [microsoft] with tenant, client, and a certificate, a secret or a federated identity"
+                )
+                self.problem(f"kind {part.kind!r} {what}", part.place)
 
     def unknown_tables(self, table: dict[str, Any]) -> None:
         for key, value in table.items():
@@ -206,7 +231,7 @@ class _Reader:
     def part(self, group: str, name: str, table: dict[str, Any]) -> Part | None:
         section = f"{group}.{name}"
         place = self.place(section)
-        every = self.every(table.pop("every"), section) if "every" in table else _EVERY[group]
+        every = self.every(table.pop("every"), section) if "every" in table else None
         if "kind" not in table:
             self.problem(f"lacks the key 'kind', such as kind = \"{_USUAL_KIND[group]}\"", place)
             return None
@@ -217,11 +242,12 @@ class _Reader:
             self.problems.append(error)
             return None
         settings = self.section(module.Settings, table, section, also=("kind", "every"))
-        if settings is None or every is None:
+        if settings is None:
             return None
         for complaint in module.check(settings):
             self.problem(complaint, place)
-        return Part(name, kind, module, settings, every, place)
+        usual: timedelta = getattr(module, "EVERY", _EVERY[group])
+        return Part(name, kind, module, settings, every or usual, place)
 
     def every(self, value: Any, section: str) -> timedelta | None:
         try:

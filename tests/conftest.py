@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.lake import Lake
 from pipeline.lake.rollup import add_to_sender_days
-from pipeline.lake.tables import TABLES
+from pipeline.lake.tables import TABLES, VERSIONS
 from pipeline.model import TIME_OF
 from queries.cases import with_usual_values
 
@@ -29,7 +29,8 @@ def keep(lake: Lake, table: str, *rows: Mapping[str, Any]) -> None:
     """Commit evidence as an ingest does: rows and their daily sums together."""
     arrow = with_usual_values(table, rows)
     with lake.writing():
-        fresh = lake.insert_new(table, arrow, TIME_OF[table])
+        insert = lake.insert_versions if table in VERSIONS else lake.insert_new
+        fresh = insert(table, arrow, TIME_OF[table])
         add_to_sender_days(lake, table, fresh)
 
 

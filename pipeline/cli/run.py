@@ -16,11 +16,9 @@ def run(screen: Screen, once: bool) -> None:
 
     service = service_of(screen)
     if not once:
-        import threading
-
         from pipeline.scheduler import run_until_stopped
 
-        run_until_stopped(service, screen.say, threading.Event())
+        run_until_stopped(service, screen.say, service.stop)
         return
     with service.lake() as lake:
         tell(screen, service.cycle(lake))

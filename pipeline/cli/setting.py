@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+
+import click
 
 from pipeline.cli.output import Screen
 from pipeline.lake.maintain import Maintained
+from pipeline.model import Window
 from pipeline.service import Cycle, Service
 from pipeline.settings import Settings, load
+from pipeline.spans import span_of
 
 
 def settings_of(screen: Screen) -> Settings:
@@ -18,6 +23,30 @@ def settings_of(screen: Screen) -> Settings:
 def service_of(screen: Screen) -> Service:
     """Return the service as the settings describe it."""
     return Service(settings_of(screen))
+
+
+def span_asked(since: str | None, until: str | None, now: datetime) -> Window:
+    """Return the span that the options name; raise UsageError for one that is none."""
+    if since is None:
+        raise click.UsageError("--until needs --since, where the span begins")
+    window = Window(_moment("--since", since, now), _moment("--until", until, now) if until else now)
+    if window.start >= window.end:
+        raise click.UsageError(f"the span ends before it begins: --since is {since}, --until {until or 'now'}")
+    return window
+
+
+def _moment(option: str, text: str, now: datetime) -> datetime:
+    """Return the whole second that `text` names: how long ago, or a date or time, in UTC where it names no zone."""
+    try:
+        moment = now - span_of(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            example = "give how long ago, such as 30d, or a time, such as 2026-12-01 or 2026-12-01T06:00Z"
+            raise click.UsageError(f"{option}: {text!r} is no time; {example}") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def lake_folder(screen: Screen) -> Path:

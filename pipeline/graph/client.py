@@ -9,30 +9,36 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from pipeline.clock import Clock
+from pipeline.clock import Clock, Stopped
 from pipeline.errors import SourceError
-from pipeline.graph.identity import EXCHANGE_ONLINE, Settings, Token
-from pipeline.graph.quota import Quota, Stopped
+from pipeline.graph.identity import EXCHANGE_ONLINE, Settings
+from pipeline.graph.login import Token, token_of
+from pipeline.graph.quota import FILE, Quota
 from pipeline.graph.trouble import Refusal, RefusedError, sentence_of
 from pipeline.retry_after import wait_of
 
 TRIES = 4
 LONGEST_BACKOFF_S = 30.0
 MOST_BYTES = 64 << 20
+UNTOLD_PAUSE_S = 60.0
+"""How long nothing is asked after Graph wanted fewer requests and did not say for how long."""
 
 
 @dataclass(eq=False)
 class UnavailableError(SourceError):
     """Graph did not answer this request properly, however often it was asked; another one may still succeed."""
+
+    is_throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class Graph:
         read: Any,
     ) -> Answer:
         url = self._url(address)
-        is_refused, why = False, ""
+        is_refused, why, is_throttled = False, "", False
         for attempt in range(TRIES):
             if attempt and self.clock.wait(self._backoff_s(attempt)):
                 raise Stopped
@@ -109,12 +115,13 @@ class Graph:
                     is_refused = True
                     continue
                 raise RefusedError(sentence_of(found, permission), refusal=found)
-            why = found
-        raise UnavailableError(f"Microsoft Graph did not answer in {TRIES} tries: {why}", retry=True)
+            why, is_throttled = found.sentence, found.is_throttled
+        sentence = f"Microsoft Graph did not answer in {TRIES} tries: {why}"
+        raise UnavailableError(sentence, retry=True, is_throttled=is_throttled)
 
     def _send(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], read: Any
-    ) -> Answer | Refusal | str:
+    ) -> Answer | Refusal | _Failure:
         """Return the answer, a refusal for good, or why it may be tried again."""
         api = _api_of(url)
         asked_at = self.now()
@@ -135,16 +142,20 @@ class Graph:
         except httpx.InvalidURL:
             raise SourceError("a link to the next page is no address; it is asked for again", retry=True) from None
         except (httpx.HTTPError, _TooLongError) as error:
-            return f"{type(error).__name__}{_reason_of(error)}"
+            return _Failure(f"{type(error).__name__}{_reason_of(error)}")
         if response.is_success:
             return read(body, asked_at)  # type: ignore[no-any-return]
+        if response.is_redirect:
+            return _Failure("it sends us elsewhere, which is not followed: something on the way wants a log-in")
         refusal = Refusal.of(response.status_code, body, response.headers.get("request-id", ""))
+        if refusal.status not in {408, 429} and refusal.status < 500:
+            return refusal
         seconds = wait_of(response.headers.get("Retry-After"), self.clock.now())
-        if seconds is not None and (refusal.status == 429 or refusal.status >= 500):
+        if seconds is None and refusal.status == 429:
+            seconds = UNTOLD_PAUSE_S
+        if seconds:
             self.quota.pause(api, seconds)
-        if refusal.status in {408, 429} or refusal.status >= 500:
-            return sentence_of(refusal, "")
-        return refusal
+        return _Failure(sentence_of(refusal, ""), is_throttled=refusal.status == 429)
 
     def _url(self, address: str) -> str:
         own = self.settings.graph.rstrip("/")
@@ -165,6 +176,22 @@ class Graph:
         self.skew = there - self.clock.now()
 
 
+def graph_of(settings: Settings, http: httpx.Client, folder: Path, clock: Clock) -> Callable[[bool], Graph]:
+    """Return what gives a client of the tenant in `settings`, for a backfill or not; both share log-in and quota."""
+    quota = Quota(folder / FILE, settings.tenant.lower(), clock)
+    live = Graph(settings, http, token_of(settings, http), quota, clock)
+    backfill = replace(live, is_backfill=True)
+    return lambda is_backfill: backfill if is_backfill else live
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a request may be sent again."""
+
+    sentence: str
+    is_throttled: bool = False
+
+
 class _TooLongError(Exception):
     """An answer larger than any page may be."""
 
@@ -178,12 +205,12 @@ def _body_of(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _json(body: bytes, asked_at: datetime) -> Answer | str:
+def _json(body: bytes, asked_at: datetime) -> Answer | _Failure:
     try:
         values = json.loads(body)
     except ValueError:
-        return "the answer broke off in the middle of its JSON"
-    return Answer(body, values, asked_at) if isinstance(values, dict) else "the answer is no JSON object"
+        return _Failure("the answer broke off in the middle of its JSON")
+    return Answer(body, values, asked_at) if isinstance(values, dict) else _Failure("the answer is no JSON object")
 
 
 def _anything(body: bytes, asked_at: datetime) -> Answer:

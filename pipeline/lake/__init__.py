@@ -25,7 +25,15 @@ from filelock import FileLock, Timeout
 from pipeline.errors import LakeError, Place
 from pipeline.lake.extensions import load
 from pipeline.lake.migrate import migrate
-from pipeline.lake.tables import SCHEMA_VERSION, TABLES, ddl_of
+from pipeline.lake.tables import (
+    LATEST_FIRST,
+    SCHEMA_VERSION,
+    TABLES,
+    VERSIONS,
+    VIEWS,
+    ddl_of,
+    ddl_of_view,
+)
 
 CATALOG = "catalog.sqlite"
 INLINED_ROWS = 200
@@ -105,6 +113,8 @@ class Lake:
         with self._transaction():
             for table in TABLES:
                 self.connection.execute(ddl_of(table))
+            for view in VIEWS:
+                self.connection.execute(ddl_of_view(view))
             self.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
 
     def _migrate(self) -> None:
@@ -237,6 +247,56 @@ class Lake:
             f"SELECT new_rows.* FROM new_rows ANTI JOIN ({known}) AS known USING (event_id) "
             "QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY origin_offset) = 1 "
             f"ORDER BY {time_column or 'origin_offset'}, origin_offset",
+        )
+        self.insert(table, fresh)
+        return fresh
+
+    def insert_versions(self, table: str, rows: pa.Table, time_column: str) -> pa.Table:
+        """
+        Append those of `rows` that say something else than what is known last of the same thing; return them.
+
+        What makes a thing and what is said of it stands in VERSIONS. A version that is known already is appended once
+        more only where another one came between and this one was seen after it: a status that went there and back.
+        The returned rows tell in `is_first` whether nothing was known of their thing before.
+        """
+        if not rows.num_rows:
+            return rows.append_column("is_first", pa.array([], pa.bool_()))
+        first, last = pc.min_max(rows[time_column]).as_py().values()
+        seconds = timedelta(seconds=1)  # one export tells fractions of a second, another does not
+        span = f"BETWEEN '{(first - seconds).isoformat()}' AND '{(last + seconds).isoformat()}'"
+        thing = [f'"{name}"' for name in VERSIONS[table].thing]
+        said = [f'"{name}"' for name in VERSIONS[table].said]
+        said_now = ", ".join(f"new_rows.{each}" for each in said)
+        fresh = self.over(
+            rows,
+            f"""
+            WITH
+            known AS (SELECT * FROM {table} WHERE "{time_column}" {span}),
+            known_ids AS (SELECT DISTINCT event_id FROM known),
+            latest AS (
+              SELECT {", ".join(thing)}, seen_at AS last_seen_at, row({", ".join(said)}) AS last_said
+              FROM known
+              WHERE {thing[0]} IS NOT NULL
+              QUALIFY row_number() OVER (PARTITION BY {", ".join(thing)} ORDER BY {LATEST_FIRST}) = 1
+            ),
+            news AS (
+              SELECT new_rows.*,
+                known_ids.event_id IS NOT NULL AS is_known,
+                latest.last_seen_at IS NULL AS is_first,
+                latest.last_seen_at < new_rows.seen_at AND last_said IS DISTINCT FROM row({said_now}) AS is_back
+              FROM new_rows
+              LEFT JOIN known_ids USING (event_id)
+              LEFT JOIN latest ON {" AND ".join(f"latest.{each} = new_rows.{each}" for each in thing)}
+            )
+            SELECT * EXCLUDE (is_known, is_back) REPLACE (
+                CASE WHEN is_known THEN left(md5(event_id || CAST(epoch_us(seen_at) AS VARCHAR)), 24) ELSE event_id END
+                AS event_id
+              )
+            FROM news
+            WHERE NOT is_known OR is_back
+            QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY origin_offset) = 1
+            ORDER BY "{time_column}", origin_offset
+            """,
         )
         self.insert(table, fresh)
         return fresh

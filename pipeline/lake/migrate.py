@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline.lake.tables import SCHEMA_VERSION, TABLES, ddl_of, sql_type_of
+from pipeline.lake.tables import SCHEMA_VERSION, TABLES, VIEWS, ddl_of, ddl_of_view, sql_type_of
 
 if TYPE_CHECKING:
     from pipeline.lake import Lake
@@ -35,6 +35,14 @@ STEPS: Mapping[int, tuple[str, ...]] = {
            )
            GROUP BY ALL""",
     ),
+    # Since 3, a trace counts once in the daily sums, as what is known of it last.
+    3: (
+        "DELETE FROM sender_days WHERE evidence = 'traces'",
+        """INSERT INTO sender_days BY NAME
+           SELECT CAST(received_at AS DATE) AS day, 'traces' AS evidence, sender, from_ip AS client_ip,
+             status AS outcome, count(*) AS events
+           FROM traces_latest GROUP BY ALL""",
+    ),
 }
 """What a version asks for beyond new tables and columns, by the version that it leads to."""
 
@@ -47,6 +55,8 @@ def migrate(lake: Lake, version: int) -> None:
         for field in schema:
             if field.name not in known:
                 lake.connection.execute(f'ALTER TABLE {table} ADD COLUMN "{field.name}" {sql_type_of(field)}')
+    for view in VIEWS:
+        lake.connection.execute(ddl_of_view(view))
     for step in range(version + 1, SCHEMA_VERSION + 1):
         for statement in STEPS.get(step, ()):
             lake.connection.execute(statement)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline.lake import Lake
+from pipeline.lake.tables import LATEST_FIRST
 
 _PARTIAL_SUMS = {
     "deliveries": """
@@ -20,11 +21,29 @@ _PARTIAL_SUMS = {
         SELECT CAST(event_time AS DATE) AS day, 'signins' AS evidence, "user" AS sender, auth_protocol, client_ip,
           service, NULL AS kind, outcome, NULL AS reply_class, count(*) AS events, NULL AS messages
         FROM new_rows GROUP BY ALL""",
-    "traces": """
+    # A message counts once, as what is known of it last: another version takes out what the one before has put in.
+    "traces": f"""
+        WITH versions AS (
+          SELECT traces.*, traces.event_id IN (SELECT event_id FROM new_rows) AS is_new,
+            coalesce(trace_id, event_id) AS thing
+          FROM traces
+          WHERE received_at BETWEEN (SELECT min(received_at) FROM new_rows) - INTERVAL 1 SECOND
+              AND (SELECT max(received_at) FROM new_rows) + INTERVAL 1 SECOND
+            AND recipient IN (SELECT recipient FROM new_rows)
+        ),
+        touched AS (SELECT thing, recipient FROM versions GROUP BY ALL HAVING bool_or(is_new)),
+        partial_sums AS (
+          SELECT *, 1 AS events FROM versions SEMI JOIN touched USING (thing, recipient)
+          QUALIFY row_number() OVER (PARTITION BY thing, recipient ORDER BY {LATEST_FIRST}) = 1
+          UNION ALL
+          SELECT *, -1 AS events FROM versions SEMI JOIN touched USING (thing, recipient)
+          WHERE NOT is_new
+          QUALIFY row_number() OVER (PARTITION BY thing, recipient ORDER BY {LATEST_FIRST}) = 1
+        )
         SELECT CAST(received_at AS DATE) AS day, 'traces' AS evidence, sender, NULL AS auth_protocol,
           from_ip AS client_ip, NULL AS service, NULL AS kind, status AS outcome, NULL AS reply_class,
-          count(*) AS events, NULL AS messages
-        FROM new_rows GROUP BY ALL""",
+          CAST(sum(events) AS BIGINT) AS events, NULL AS messages
+        FROM partial_sums GROUP BY ALL HAVING sum(events) <> 0""",
     "usage": """
         WITH counted AS (
           SELECT day, sender, auth_protocol, client_ip, tls_version, report, max(messages) AS messages

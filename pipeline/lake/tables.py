@@ -8,12 +8,13 @@ an older version up to it, and one of a newer version is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.model import SCHEMAS, TIME, TIME_OF
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STAMP = pa.schema(
     [
@@ -66,6 +67,8 @@ BOOKS: dict[str, pa.Schema] = {
             ("from_offset", pa.int64()),
             ("cause", pa.string()),
             ("gap_id", pa.string()),
+            ("from_time", TIME),  # of a feed that is asked for spans of time: what is missing, [from_time, to_time)
+            ("to_time", TIME),
         ]
     ),
     # Rows that were taken out again, and why, so that what was read still adds up.
@@ -79,7 +82,14 @@ BOOKS: dict[str, pa.Schema] = {
     ),
     # Where to go on, as JSON: `source X` counts its commits, below it are its position (`at …`) and half-read
     # sessions (`log …`); `detection X` is the last snapshot that it has seen.
-    "cursors": pa.schema([("name", pa.string()), ("state", pa.string()), ("updated_at", TIME)]),
+    "cursors": pa.schema(
+        [
+            ("name", pa.string()),
+            ("state", pa.string()),
+            ("updated_at", TIME),
+            ("complete_until", TIME),  # of a source: nothing older is still to come, gaps apart
+        ]
+    ),
     # Partial sums, appended with the rows they count and summed when read.
     "sender_days": pa.schema(
         [
@@ -138,6 +148,29 @@ TABLES: dict[str, pa.Schema] = {
     **BOOKS,
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Of a table whose rows are versions: the columns that make the thing, and those that say what it was like."""
+
+    thing: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+VERSIONS: Mapping[str, Versions] = {
+    "traces": Versions(("trace_id", "recipient"), ("message_id", "sender", "status", "from_ip", "to_ip", "size_bytes")),
+}
+LATEST_FIRST = "seen_at DESC, ingested_at DESC, event_id"
+"""Which of several versions is the latest; the first column of a thing may be NULL, and then there is just one."""
+
+VIEWS: Mapping[str, str] = {
+    # What is known last of each message and recipient; a listing without ids cannot tell versions of one apart.
+    "traces_latest": f"""
+        SELECT * FROM traces
+        QUALIFY row_number() OVER (PARTITION BY coalesce(trace_id, event_id), recipient ORDER BY {LATEST_FIRST}) = 1""",
+}
+"""Views that the lake brings along, by name."""
+
 TIME_KEPT: Mapping[str, str] = {
     **TIME_OF,
     "quarantine": "quarantined_at",
@@ -164,6 +197,11 @@ def ddl_of(table: str) -> str:
     """Return the CREATE TABLE statement of `table`."""
     columns = ", ".join(f'"{field.name}" {sql_type_of(field)}' for field in TABLES[table])
     return f"CREATE TABLE IF NOT EXISTS {table} ({columns})"
+
+
+def ddl_of_view(view: str) -> str:
+    """Return the CREATE VIEW statement of `view`."""
+    return f"CREATE OR REPLACE VIEW {view} AS {VIEWS[view]}"
 
 
 def sql_type_of(field: pa.Field) -> str:

@@ -520,7 +520,7 @@ def test_any_name_of_a_source_is_only_a_name(lake: Lake, name: str) -> None:
 
 
 def now_of(moments: list[datetime]) -> Callable[[], datetime]:
-    return lambda: moments.pop(0)
+    return lambda: moments.pop(0) if len(moments) > 1 else moments[0]
 
 
 def test_a_clock_that_steps_back_between_commits_loses_nothing(lake: Lake) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
+from pipeline.kinds import known
 from pipeline.secret import Secret
 from pipeline.settings import Settings, load, read, where
 
@@ -127,7 +128,7 @@ def test_a_file_saved_by_notepad_is_read(tmp_path: Path) -> None:
         pytest.param(
             'folder = "x"\n[lake]\n',
             "authsunset.toml:1 [folder]: unknown key 'folder' outside of any table; "
-            "there is lake, tenant, alerts, source, channel, detection",
+            "there is lake, tenant, alerts, microsoft, source, channel, detection",
             id="key_outside_of_any_table",
         ),
         pytest.param(
@@ -142,7 +143,8 @@ def test_a_file_saved_by_notepad_is_read(tmp_path: Path) -> None:
         ),
         pytest.param(
             '[source.relays]\npaths = ["x"]\nkind = "fils"\n',
-            "authsunset.toml:3 [source.relays]: no 'fils' in pipeline sources; there is files; did you mean 'files'?",
+            "authsunset.toml:3 [source.relays]: no 'fils' in pipeline sources; "
+            f"there is {', '.join(known('pipeline.sources'))}; did you mean 'files'?",
             id="unknown_kind",
         ),
         pytest.param(
