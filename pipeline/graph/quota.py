@@ -26,15 +26,11 @@ FILE = "graph-quota.sqlite"
 LONGEST_REQUEST_S = 120.0
 SHORTEST_WAIT_S = 0.05
 
-# Not synced at each request: after a power failure the last few may be missing, and Graph is asked too soon at worst.
-_TABLES = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-CREATE TABLE IF NOT EXISTS requests (
-  id INTEGER PRIMARY KEY, tenant TEXT, api TEXT, is_answered INTEGER, ticks REAL, at REAL
-);
-CREATE TABLE IF NOT EXISTS pauses (tenant TEXT, api TEXT, seconds REAL, ticks REAL, at REAL);
-"""
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS requests
+       (id INTEGER PRIMARY KEY, tenant TEXT, api TEXT, is_answered INTEGER, ticks REAL, at REAL)""",
+    "CREATE TABLE IF NOT EXISTS pauses (tenant TEXT, api TEXT, seconds REAL, ticks REAL, at REAL)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +115,18 @@ class Quota:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
-                db.executescript(_TABLES)
+                # Nothing is synced: a power failure may lose the count, and then Graph is asked too soon at worst.
+                db.execute("PRAGMA synchronous = OFF")
                 db.execute("BEGIN IMMEDIATE")
+                for statement in _TABLES:
+                    db.execute(statement)
                 yield db
                 db.execute("COMMIT")
         except sqlite3.Error as error:
-            sentence = f"the count of requests to Microsoft Graph cannot be kept: {error}; see that it may be written"
+            sentence = (
+                f"the count of requests to Microsoft Graph cannot be kept: {error}; see that it may be written, and "
+                "remove it if it is broken: nothing else is in it"
+            )
             raise SourceError(sentence, place=Place(self.path), retry=True) from error
 
 
