@@ -19,6 +19,7 @@ import httpx
 
 from pipeline.clock import Now, utc_now
 from pipeline.errors import DeliveryError
+from pipeline.needs import Endpoint, Way
 from pipeline.retry_after import wait_of
 
 _RETRIED = frozenset({408, 425, 429})
@@ -91,6 +92,15 @@ def address_complaints(url: str) -> list[str]:
     if parts.username or parts.password:
         complaints.append("the url holds a log-in before the @: give a webhook address without one")
     return complaints
+
+
+def endpoints_of(url: str) -> tuple[Endpoint, ...]:
+    """Return the server at `url`, without the rest of it, which is secret; nothing when it is no address."""
+    parts = split(url)
+    if parts is None or not parts.hostname:
+        return ()
+    way = Way.TLS if parts.scheme == "https" else Way.PLAIN
+    return (Endpoint(parts.hostname, parts.port or (443 if way is Way.TLS else 80), way, is_web=True),)
 
 
 def _no_address(channel: str) -> DeliveryError:

@@ -35,6 +35,7 @@ from alerts.plain import lines, one_line
 from pipeline.clock import Now, utc_now
 from pipeline.endpoints import service_of
 from pipeline.errors import DeliveryError, SettingsError
+from pipeline.needs import Endpoint, Needs, Way
 from pipeline.replies import meaning_of, read_reply
 from pipeline.secret import Secret
 
@@ -87,6 +88,16 @@ def check(settings: Settings) -> list[str]:
     """Return what is wrong with `settings`, as far as can be told without a network."""
     found = [*_address_complaints(settings), *_way_complaints(settings), *_login_complaints(settings)]
     return found + ([refused] if (refused := _refusal(settings, settings.host)) else [])
+
+
+def needs(settings: Settings) -> Needs:
+    """Return the relay that takes the mail, or the folder."""
+    if settings.folder is not None:
+        return Needs(folders=(settings.folder,))
+    if settings.port == 465:  # whose connection trusts this machine's store
+        return Needs(endpoints=(Endpoint(settings.host, settings.port, Way.TLS),))
+    way = Way.STARTTLS if settings.starttls else Way.SMTP
+    return Needs(endpoints=(Endpoint(settings.host, settings.port, way, settings.ca_file),))
 
 
 def send(message: Message, settings: Settings, smtp: Smtp, *, now: Now = utc_now) -> None:

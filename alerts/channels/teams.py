@@ -17,12 +17,13 @@ from typing import Any
 
 import httpx
 
-from alerts.http import address_complaints, post, split
+from alerts.http import address_complaints, endpoints_of, post, split
 from alerts.markdown import CODE, HEADING, Piece, pieces
 from alerts.message import Message
 from alerts.plain import lines, one_line
 from pipeline.clock import Now, utc_now
 from pipeline.errors import SettingsError
+from pipeline.needs import Needs
 from pipeline.secret import Secret
 
 USES = "http"
@@ -59,6 +60,11 @@ def check(settings: Settings) -> list[str]:
     except SettingsError as error:
         return [*complaints, str(error)]
     return complaints + (address_complaints(url) or _workflow_complaints(url, settings.allow_hosts))
+
+
+def needs(settings: Settings) -> Needs:
+    """Return the host that is posted to; raise SettingsError when its address is not there."""
+    return Needs(endpoints=endpoints_of(settings.url.reveal()))
 
 
 def send(message: Message, settings: Settings, client: httpx.Client, *, now: Now = utc_now) -> None:

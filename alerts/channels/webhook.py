@@ -22,10 +22,11 @@ from typing import Any
 import httpx
 from standardwebhooks import Webhook
 
-from alerts.http import address_complaints, post
+from alerts.http import address_complaints, endpoints_of, post
 from alerts.message import Message
 from pipeline.clock import Now, utc_now
 from pipeline.errors import SettingsError
+from pipeline.needs import Needs
 from pipeline.secret import Secret
 
 USES = "http"
@@ -51,6 +52,11 @@ def check(settings: Settings) -> list[str]:
     except SettingsError as error:
         complaints.append(str(error))
     return complaints + [complaint for secret in settings.secrets if (complaint := _complaint_about(secret))]
+
+
+def needs(settings: Settings) -> Needs:
+    """Return the host that is posted to; raise SettingsError when its address is not there."""
+    return Needs(endpoints=endpoints_of(settings.url.reveal()))
 
 
 def payload(message: Message) -> dict[str, Any]:

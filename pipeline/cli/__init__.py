@@ -34,6 +34,7 @@ COMMANDS = {
     "senders": "senders",
     "rules": "rules",
     "config": "config",
+    "doctor": "doctor",
     "gaps": "gaps",
     "quarantine": "quarantine",
     "lake": "lake",

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.errors import SettingsError
 from pipeline.following import paths_of, pull
 from pipeline.model import Notice, Pull, Pulled
+from pipeline.needs import Needs
 from pipeline.outside import Outside
 from pipeline.recognise import always, kind_of, recognise
 from pipeline.zones import zone_of
@@ -42,6 +43,11 @@ def check(settings: Settings) -> list[str]:
         except SettingsError as error:
             complaints.append(error.sentence)
     return complaints
+
+
+def needs(settings: Settings) -> Needs:
+    """Return what this source reads."""
+    return Needs(files=settings.paths)
 
 
 def pull_of(settings: Settings, _outside: Outside | None = None) -> Pull:
