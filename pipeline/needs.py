@@ -1,16 +1,19 @@
 """
 What a source or a channel needs of the world outside, as it says itself, for `authsunset doctor` to look at.
 
-A module in `pipeline/sources/` or `alerts/channels/` may have `needs(settings) -> Needs`. One whose files are brought
-by a job or by people may have `ages(settings, now) -> Iterable[Age]` too. Nothing is asked or opened by either.
+A module in `pipeline/sources/` or `alerts/channels/` may have `needs(settings) -> Needs`; where two constants say it
+all, PERMISSIONS (names of them at Graph) and PATH (what is asked there) do. One whose files are brought by a job or by
+people may have `ages(settings, now) -> Iterable[Age]` too. Nothing is asked or opened by either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 
 
 class Api(StrEnum):
@@ -68,6 +71,16 @@ class Needs:
     endpoints: tuple[Endpoint, ...] = ()
     files: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
+
+
+def needs_of(module: ModuleType, settings: object) -> Needs:
+    """Return what `module` needs with `settings`; raise SettingsError when a secret that tells it is not there."""
+    tell: Callable[[object], Needs] | None = getattr(module, "needs", None)
+    if tell is not None:
+        return tell(settings)
+    permissions = tuple(Permission(name) for name in getattr(module, "PERMISSIONS", ()))
+    path = getattr(module, "PATH", "")
+    return Needs(permissions=permissions, asks=(f"{path}?$top=1",) if permissions and path else ())
 
 
 @dataclass(frozen=True, slots=True)

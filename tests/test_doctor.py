@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pipeline.cli.doctor import _world
+from pipeline.graph.identity import Settings
 from tests.cli import SETTINGS, authsunset, settings_in
 
 CANARY = "hunter2-canary"
@@ -46,3 +48,19 @@ def test_bad_settings_give_exit_code_78_and_the_lake_is_looked_at_all_the_same(t
     assert ran.code == 78
     assert any("did you mean 'paths'?" in row["found"] for row in rows if row["state"] == "broken")
     assert {row["group"] for row in rows} == {"settings", "machine", "lake"}
+
+
+def test_microsoft_is_asked_impatiently_and_within_the_count_that_the_service_keeps(tmp_path: Path) -> None:
+    tenant = Settings(tenant="contoso.onmicrosoft.com", client="x", ca_file=tmp_path / "none.pem", timeout_s=60)
+    counted = tmp_path / "graph-quota.sqlite"
+
+    with _world(tenant, tmp_path, 10) as new:
+        assert new.graph is not None
+        assert new.graph.quota.path != counted, "a file of another user would lock the service out"
+        assert new.graph.settings.timeout_s == 10
+        assert new.graph.clock.wait(600), "who is asked to wait for minutes gives up"
+    counted.touch()
+    with _world(tenant, tmp_path, 10) as known:
+        assert known.graph is not None
+        assert known.graph.quota.path == counted
+    assert sorted(tmp_path.iterdir()) == [counted]

@@ -71,7 +71,7 @@ def _world(microsoft: Microsoft | None, folder: Path, within: float) -> Iterator
     from pipeline.clock import utc_now
     from pipeline.doctor.checks import World
 
-    with httpx.Client(trust_env=False, verify=_trust(microsoft)) as http, TemporaryDirectory() as temporary:
+    with httpx.Client(verify=_trust(microsoft)) as http, TemporaryDirectory() as temporary:
         graph = None if microsoft is None else _graph(microsoft, http, folder, Path(temporary), within)
         yield World(utc_now, http, graph)
 
@@ -81,9 +81,9 @@ def _trust(microsoft: Microsoft | None) -> ssl.SSLContext:
     from pipeline.errors import SettingsError
 
     try:
-        return trust(microsoft.ca_file if microsoft else None, is_web=True)
-    except SettingsError:  # the check of that server says it
-        return trust(None, is_web=True)
+        return trust(microsoft.ca_file if microsoft else None, is_web=False)
+    except SettingsError:
+        return trust(None, is_web=False)
 
 
 def _graph(microsoft: Microsoft, http: httpx.Client, folder: Path, temporary: Path, within: float) -> Graph:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from pipeline.clock import Now
+from pipeline.doctor.asked import asked
 from pipeline.doctor.certificate import proof
 from pipeline.doctor.clock import clock
 from pipeline.doctor.disk import disk, space_of
@@ -17,7 +18,8 @@ from pipeline.doctor.facts import quoted
 from pipeline.doctor.files import files
 from pipeline.doctor.folder import owner, owners, writable
 from pipeline.doctor.lake import openable, unlocked
-from pipeline.doctor.microsoft import endpoints_of, microsoft, without_microsoft
+from pipeline.doctor.meet import trust
+from pipeline.doctor.microsoft import microsoft
 from pipeline.doctor.reach import Network, reach
 from pipeline.doctor.result import Group, Result, Topic
 from pipeline.doctor.run import Check
@@ -25,7 +27,8 @@ from pipeline.doctor.secrets import secrets
 from pipeline.doctor.zone import this_machine, zones
 from pipeline.errors import SettingsError
 from pipeline.graph.client import Graph
-from pipeline.needs import Endpoint, Needs
+from pipeline.graph.identity import Settings as Tenant
+from pipeline.needs import Endpoint, Needs, needs_of
 from pipeline.settings import Part, Settings
 
 TIMEOUT_S = 5.0
@@ -69,12 +72,6 @@ def settings_file(settings: Settings | None, path: Path, problems: Sequence[Sett
     ]
 
 
-def needs_of(part: Part) -> Needs:
-    """Return what `part` says it needs; raise SettingsError when that stands in a secret which is not there."""
-    tell: Callable[[object], Needs] | None = getattr(part.module, "needs", None)
-    return tell(part.settings) if tell else Needs()
-
-
 def _of_settings(settings: Settings, graph: Graph | None) -> Iterator[Check]:
     parts = {part.place.key or name: part.settings for name, part in _parts(settings)}
     sections = ({"microsoft": graph.settings} if graph else {}) | parts
@@ -112,15 +109,19 @@ def _of_microsoft(settings: Settings, world: World) -> Iterator[Check]:
     needs = _told(settings.sources)
     graph = world.graph
     if graph is None:
-        yield Check(Topic(Group.MICROSOFT, "log-in", ""), lambda: without_microsoft(needs))
         return
     tenant = graph.settings
     yield Check(Topic(Group.MICROSOFT, "certificate", tenant.client), lambda: [proof(tenant, world.now())])
-    for endpoint in endpoints_of(tenant):
-        about = endpoint.host
-        look = _reaching(Group.MICROSOFT, about, [endpoint], world)
-        yield Check(Topic(Group.MICROSOFT, "connection", about), look)
+    yield Check(Topic(Group.MICROSOFT, "ca_file", str(tenant.ca_file)), lambda: _ca_file(tenant))
+    for address in (tenant.authority, tenant.graph):
+        yield Check(Topic(Group.MICROSOFT, "connection", httpx.URL(address).host), _asking(address, world))
     yield Check(Topic(Group.MICROSOFT, "log-in", tenant.tenant), lambda: microsoft(graph, needs))
+
+
+def _ca_file(tenant: Tenant) -> Iterator[Result]:
+    if tenant.ca_file is not None:
+        trust(tenant.ca_file, is_web=False)  # raises what is wrong with it
+        yield Topic(Group.MICROSOFT, "ca_file", str(tenant.ca_file)).ok("holds the only authority that is trusted")
 
 
 def _of_part(group: Group, part: Part, world: World) -> Check:
@@ -128,7 +129,7 @@ def _of_part(group: Group, part: Part, world: World) -> Check:
 
 
 def _part(group: Group, part: Part, world: World) -> Iterator[Result]:
-    needs = needs_of(part)
+    needs = needs_of(part.module, part.settings)
     yield from files(part.name, needs.files)
     for folder in needs.folders:
         yield writable(group, part.name, folder)
@@ -149,12 +150,16 @@ def _reaching(group: Group, about: str, endpoints: Iterable[Endpoint], world: Wo
     return look
 
 
+def _asking(address: str, world: World) -> Callable[[], list[Result]]:
+    return lambda: [asked(address, world.http, world.network, TIMEOUT_S)]
+
+
 def _told(sources: Mapping[str, Part]) -> dict[str, Needs]:
     """Return what each of `sources` needs; one that cannot say it is told of by its own check."""
     told = {}
     for name, part in sources.items():
         try:
-            told[name] = needs_of(part)
+            told[name] = needs_of(part.module, part.settings)
         except SettingsError:
             continue
     return told

@@ -30,8 +30,8 @@ def schedule(folder: Path, tenant: str = "") -> str:
         "with cron:\n"
         f"17 5 * * * pwsh -NoProfile -NonInteractive -File /opt/authsunset/{JOB} {on_linux}\n"
         "on Windows, with FOLDER a share that ends here:\n"
-        'schtasks /Create /TN "authsunset export job" /SC DAILY /ST 05:17 /RU SYSTEM /TR "powershell.exe -NoProfile '
-        f'-NonInteractive -ExecutionPolicy Bypass -File C:\\authsunset\\export-job.ps1 {on_windows}"'
+        'schtasks /Create /TN "authsunset export job" /SC DAILY /ST 05:17 /RU DOMAIN\\USER /RP * '
+        f'/TR "powershell -NoP -NonI -ep Bypass -File C:\\authsunset\\export-job.ps1 {on_windows}"'
     )
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pipeline.clock import Clock
 from pipeline.doctor.result import Group, Result, Topic
 from pipeline.doctor.roles import extra, grant, roles_of, too_many
 from pipeline.errors import AuthsunsetError, SourceError
 from pipeline.graph.client import Graph
-from pipeline.graph.identity import Settings
 from pipeline.graph.quota import Stopped
 from pipeline.graph.trouble import MAKE_PRINCIPAL, Refusal, RefusedError, name_of
-from pipeline.needs import Api, Endpoint, Needs, Permission
+from pipeline.needs import Api, Needs, Permission
 
 TIMEOUT_S = 10.0
 """The sign-in log may think for some seconds."""
@@ -67,23 +65,6 @@ def microsoft(graph: Graph, sources: Mapping[str, Needs]) -> Iterator[Result]:
     yield from allowed.too_many(sources)
     for name, needs in _asking(sources).items():
         yield from _source(name, needs, allowed)
-
-
-def without_microsoft(sources: Mapping[str, Needs]) -> Iterator[Result]:
-    """Yield which of `sources` cannot be read, because the settings name no tenant."""
-    for name, needs in _asking(sources).items():
-        yield Topic(Group.SOURCES, "permission", name).broken(
-            f"{_listed(needs)}: the settings have no table [microsoft] to log in with",
-            "add it, with a certificate that the app registration knows:\n"
-            '[microsoft]\ntenant = "contoso.onmicrosoft.com"\nclient = "00000000-0000-0000-0000-000000000000"\n'
-            'certificate = { file = "/etc/authsunset/app.pem" }',
-        )
-
-
-def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
-    """Return the servers of Microsoft that the log-in and Graph are at."""
-    found = (_endpoint(address, settings) for address in (settings.authority, settings.graph))
-    return tuple(endpoint for endpoint in found if endpoint)
 
 
 def patient(clock: Clock, seconds: float) -> Clock:
@@ -208,10 +189,3 @@ def _asking(sources: Mapping[str, Needs]) -> dict[str, Needs]:
 
 def _listed(needs: Needs) -> str:
     return " and ".join(permission.name for permission in needs.permissions)
-
-
-def _endpoint(address: str, settings: Settings) -> Endpoint | None:
-    parts = urlsplit(address)
-    if parts.scheme != "https" or not parts.hostname:
-        return None
-    return Endpoint(parts.hostname, parts.port or 443, ca_file=settings.ca_file, is_web=True)

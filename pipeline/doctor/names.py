@@ -17,7 +17,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def unresolved(host: str, error: OSError) -> tuple[str, str]:
+def unresolved(host: str, error: socket.gaierror) -> tuple[str, str]:
     """Return why `host` has no address, and what to do."""
     if error.errno in _NO_SUCH_NAME:
         found = f"the name {host} does not exist for this machine's resolver"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,20 +33,29 @@ def reach(group: Group, about: str, endpoint: Endpoint, network: Network, now: d
     try:
         addresses = network.resolve(endpoint.host, endpoint.port)
     except OSError as error:
-        yield Topic(group, "name", about).broken(*unresolved(endpoint.host, error))
+        yield unreached(group, about, endpoint, error, network)
         return
     try:
         met = network.meet(endpoint)
-    except ssl.SSLError as error:
-        yield Topic(group, "TLS", about).broken(*no_terms(endpoint, error, network.issuer(endpoint)))
     except smtplib.SMTPNotSupportedError:
         yield Topic(group, "STARTTLS", about).broken(*_no_starttls(endpoint))
     except smtplib.SMTPException as error:
         yield Topic(group, "connection", about).broken(*_no_greeting(endpoint, error))
     except OSError as error:
-        yield Topic(group, "connection", about).broken(*_no_connection(endpoint, error, addresses))
+        yield unreached(group, about, endpoint, error, network, addresses)
     else:
         yield _met(group, about, endpoint, met, now)
+
+
+def unreached(
+    group: Group, about: str, endpoint: Endpoint, error: OSError, network: Network, addresses: Sequence[str] = ()
+) -> Result:
+    """Return what `error` tells about the way to `endpoint`."""
+    if isinstance(error, socket.gaierror):
+        return Topic(group, "name", about).broken(*unresolved(endpoint.host, error))
+    if isinstance(error, ssl.SSLError):
+        return Topic(group, "TLS", about).broken(*no_terms(endpoint, error, network.issuer(endpoint)))
+    return Topic(group, "connection", about).broken(*_no_connection(endpoint, error, addresses))
 
 
 def _met(group: Group, about: str, endpoint: Endpoint, met: Met, now: datetime) -> Result:
@@ -59,14 +69,14 @@ def _met(group: Group, about: str, endpoint: Endpoint, met: Met, now: datetime) 
     return Topic(group, "connection", about).ok(f"{endpoint} answers{how}")
 
 
-def _no_connection(endpoint: Endpoint, error: OSError, addresses: list[str]) -> tuple[str, str]:
-    where = f"{endpoint} ({', '.join(addresses[:4])})"
+def _no_connection(endpoint: Endpoint, error: OSError, addresses: Sequence[str]) -> tuple[str, str]:
+    where = f"{endpoint} ({', '.join(addresses[:4])})" if addresses else str(endpoint)
     if isinstance(error, ConnectionRefusedError):
         found = f"nothing listens at {where}"
         advice = "compare host and port with the server's, and see that it runs:"
     elif isinstance(error, TimeoutError):
         found = f"{where} does not answer"
-        advice = "a firewall may drop it: allow outgoing TCP to this host and port, without a proxy:"
+        advice = "a firewall may drop it: allow outgoing TCP to this host and port:"
     else:
         found = f"{where} cannot be reached: {error.strerror or type(error).__name__}"
         advice = "see the route and the firewall between:"

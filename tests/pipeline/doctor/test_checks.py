@@ -24,7 +24,7 @@ from pipeline.needs import Age, Endpoint, Needs, Permission, Way
 from pipeline.secret import Secret
 from pipeline.settings import AlertSettings, LakeSettings, Part, Settings, TenantSettings
 from tests.alerts.channels.samples import CANARY, URL, settings_of
-from tests.pipeline.doctor.conftest import NOW, Microsoft, graph_of
+from tests.pipeline.doctor.conftest import NOW, Microsoft, Pair, graph_of
 
 EVERY = timedelta(seconds=10)
 CHANNELS = [find("alerts.channels", name) for name in known("alerts.channels")]
@@ -136,13 +136,35 @@ def test_secrets_of_all_tables_are_looked_at(tmp_path: Path) -> None:
     ]
 
 
-def test_without_microsoft_its_sources_are_broken_and_the_clock_is_not_judged(tmp_path: Path) -> None:
-    needs = Needs(permissions=(Permission("AuditLog.Read.All"),))
+def test_two_constants_say_what_a_source_needs_of_graph(tmp_path: Path) -> None:
+    signins = part("signins")
+    signins.module.PERMISSIONS = ("AuditLog.Read.All",)  # type: ignore[attr-defined]
+    signins.module.PATH = "/v1.0/auditLogs/signIns"  # type: ignore[attr-defined]
+    there = Microsoft(graph_roles=("AuditLog.Read.All",))
 
-    found = looked_at(settings_with(tmp_path, [part("signins", lambda _: needs)]))
+    with graph_of(there, tmp_path) as graph:
+        found = about("signins", looked_at(settings_with(tmp_path, [signins]), graph))
 
-    assert [result.check for result in about("signins", found) if result.state is State.BROKEN] == ["permission"]
+    assert [(result.check, result.state) for result in found] == [("permission", State.OK), ("answer", State.OK)]
+    assert there.asked == ["/v1.0/auditLogs/signIns"]
+
+
+def test_a_ca_file_of_microsoft_is_looked_at(tmp_path: Path, authority: Pair) -> None:
+    there = Microsoft()
+    with graph_of(there, tmp_path, ca_file=tmp_path / "none.pem") as graph:
+        ill = looked_at(settings_with(tmp_path), graph)
+    with graph_of(there, tmp_path, ca_file=authority.file(tmp_path)) as graph:
+        well = looked_at(settings_with(tmp_path), graph)
+
+    assert ["none.pem cannot be read" in result.found for result in ill if result.check == "ca_file"] == [True]
+    assert [result.state for result in well if result.check == "ca_file"] == [State.OK]
+
+
+def test_without_microsoft_the_clock_is_not_judged(tmp_path: Path) -> None:
+    found = looked_at(settings_with(tmp_path))
+
     assert [result.state for result in found if result.check == "clock"] == [State.SKIPPED]
+    assert not [result for result in found if result.group is Group.MICROSOFT]
 
 
 def test_sources_in_the_local_zone_are_named(tmp_path: Path) -> None:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline.clock import Clock
+from pipeline.doctor.asked import asked, proxy_to
 from pipeline.doctor.clock import clock
-from pipeline.doctor.microsoft import endpoints_of, microsoft, patient, without_microsoft
+from pipeline.doctor.microsoft import microsoft, patient
+from pipeline.doctor.reach import Network
 from pipeline.doctor.result import Group, Result, State
-from pipeline.graph.identity import Settings
 from pipeline.graph.trouble import TRACE_BACKEND
-from pipeline.needs import Api, Endpoint, Needs, Permission
-from tests.pipeline.doctor.conftest import CANARY, CLIENT, NOW, Answer, Microsoft, graph_of, refusal
+from pipeline.needs import Api, Needs, Permission
+from tests.pipeline.doctor.conftest import (
+    CANARY,
+    CLIENT,
+    NOW,
+    Answer,
+    Microsoft,
+    Pair,
+    graph_of,
+    made,
+    refusal,
+    serving,
+    tls_of,
+)
 
 TRACES = Needs(
     permissions=(Permission("ExchangeMessageTrace.Read.All"),),
@@ -232,23 +247,73 @@ def test_no_token_or_secret_is_shown(tmp_path: Path) -> None:
     assert not any(CANARY in repr(result) for result in found)
 
 
-def test_a_source_that_needs_microsoft_is_broken_without_its_table() -> None:
-    [broken] = without_microsoft({"traces": TRACES, "relay": Needs(files=("/var/log/mail.log",))})
-
-    assert broken.about == "traces"
-    assert "no table [microsoft]" in broken.found
-    assert '[microsoft]\ntenant = "' in broken.mend
+def meeting(address: str) -> Result:
+    with httpx.Client(verify=ssl.create_default_context(), trust_env=False) as http:
+        return asked(address, http, Network(), 5)
 
 
-def test_the_servers_of_microsoft_are_those_in_the_settings(tmp_path: Path) -> None:
-    settings = Settings(
-        tenant="x", client=CLIENT, graph="https://graph.contoso.example:8443", ca_file=tmp_path / "ca.pem"
-    )
+def test_a_server_of_microsoft_that_answers_anything_is_well() -> None:
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(404))) as http:
+        found = asked("https://graph.microsoft.com", http, Network(), 5)
 
-    assert endpoints_of(settings) == (
-        Endpoint("login.microsoftonline.com", 443, ca_file=tmp_path / "ca.pem", is_web=True),
-        Endpoint("graph.contoso.example", 8443, ca_file=tmp_path / "ca.pem", is_web=True),
-    )
+    assert (found.state, found.about) == (State.OK, "graph.microsoft.com")
+
+
+def test_a_name_of_microsoft_that_does_not_resolve_is_told() -> None:
+    def unresolved(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("x") from socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with httpx.Client(transport=httpx.MockTransport(unresolved)) as http:
+        found = asked("https://graph.microsoft.com", http, Network(), 5)
+
+    assert (found.check, found.state) == ("name", State.BROKEN)
+    assert "graph.microsoft.com does not exist" in found.found
+
+
+def test_a_proxy_that_opens_tls_before_microsoft_is_told_by_its_issuer(tmp_path: Path, authority: Pair) -> None:
+    today = datetime.now(UTC)
+    pair = made(start=today - timedelta(days=1), end=today + timedelta(days=90), issuer=authority).file(tmp_path)
+    with serving(tls_of(pair)) as port:
+        found = meeting(f"https://localhost:{port}")
+
+    assert (found.check, found.state) == ("TLS", State.BROKEN)
+    assert "issued by CN=Contoso Inspecting Proxy" in found.found
+
+
+def test_a_port_of_microsoft_that_is_shut_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    found = meeting(f"https://127.0.0.1:{port}")
+
+    assert (found.check, found.state) == ("connection", State.BROKEN)
+    assert "nothing listens" in found.found
+    assert "HTTPS_PROXY=" in found.mend
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectTimeout("x"), httpx.RemoteProtocolError("x")])
+def test_a_server_of_microsoft_that_is_silent_is_told(error: httpx.HTTPError) -> None:
+    def silent(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    with httpx.Client(transport=httpx.MockTransport(silent)) as http:
+        assert asked("https://graph.microsoft.com", http, Network(), 5).state is State.BROKEN
+
+
+def test_a_proxy_that_refuses_is_named_without_its_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", f"http://me:{CANARY}@proxy.contoso.example:3128")
+    monkeypatch.setenv("no_proxy", "login.microsoftonline.com")
+
+    def refused(_: httpx.Request) -> httpx.Response:
+        raise httpx.ProxyError("407 Proxy Authentication Required")
+
+    with httpx.Client(transport=httpx.MockTransport(refused)) as http:
+        found = asked("https://graph.microsoft.com", http, Network(), 5)
+
+    assert "the proxy proxy.contoso.example:3128 does not let us through" in found.found
+    assert "407" in found.found
+    assert CANARY not in repr(found)
+    assert proxy_to("login.microsoftonline.com", "https") == ""
 
 
 @pytest.mark.parametrize(
