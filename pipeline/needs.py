@@ -36,6 +36,7 @@ class Way(StrEnum):
 
     TLS = "TLS from the first byte"
     STARTTLS = "SMTP that becomes TLS"
+    IMAP_STARTTLS = "IMAP that becomes TLS"
     SMTP = "SMTP in plain text"
     PLAIN = "plain text"
 

@@ -22,6 +22,11 @@ from pipeline.needs import Api, Needs, Permission
 TIMEOUT_S = 10.0
 """The sign-in log may think for some seconds."""
 
+_LOOK_AGAIN = (
+    "do what the sentence says, see that this machine reaches Microsoft, and look again\n"
+    "curl -sSI https://login.microsoftonline.com"
+)
+
 _MENDS: Mapping[str, str] = {
     "service_principal": (
         "make the service principal of Microsoft's application behind message traces, and wait: it may take hours, up "
@@ -180,7 +185,7 @@ def _mend(error: Exception, client: str, permissions: tuple[Permission, ...]) ->
         )
         return f"{lately}; where it is missing after all:\n" + "\n".join(grant(each, client) for each in permissions)
     known = _MENDS.get(name)
-    return known.replace("{client}", client) if known else "see that this machine reaches Microsoft, and look again"
+    return known.replace("{client}", client) if known else _LOOK_AGAIN
 
 
 def _asking(sources: Mapping[str, Needs]) -> dict[str, Needs]:

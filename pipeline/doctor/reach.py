@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.doctor.meet import Issuer, Meet, Met
+from pipeline.doctor.meet import Issuer, Meet, Met, NoStarttlsError
 from pipeline.doctor.meet import issuer as ask_issuer
 from pipeline.doctor.meet import meet as ask_to_meet
 from pipeline.doctor.names import Resolve, unresolved
@@ -37,7 +37,7 @@ def reach(group: Group, about: str, endpoint: Endpoint, network: Network, now: d
         return
     try:
         met = network.meet(endpoint)
-    except smtplib.SMTPNotSupportedError:
+    except NoStarttlsError:
         yield Topic(group, "STARTTLS", about).broken(*_no_starttls(endpoint))
     except smtplib.SMTPException as error:
         yield Topic(group, "connection", about).broken(*_no_greeting(endpoint, error))
@@ -87,8 +87,8 @@ def _no_connection(endpoint: Endpoint, error: OSError, addresses: Sequence[str])
 def _no_starttls(endpoint: Endpoint) -> tuple[str, str]:
     return (
         f"{endpoint} answers, and does not offer STARTTLS, which the settings ask for",
-        "let the server offer it (Postfix: smtpd_tls_security_level = may, with a certificate), take its port 587, or, "
-        "on a network that you trust, set starttls = false",
+        "let the server offer it (Postfix: smtpd_tls_security_level = may and a certificate), take the port that has "
+        "it, or, on a network that you trust, set starttls = false",
     )
 
 

@@ -83,5 +83,5 @@ def _unknown_authority(endpoint: Endpoint, issuer: str) -> tuple[str, str]:
 
 
 def _openssl(endpoint: Endpoint, options: str = "") -> str:
-    starttls = " -starttls smtp" if endpoint.way is Way.STARTTLS else ""
+    starttls = {Way.STARTTLS: " -starttls smtp", Way.IMAP_STARTTLS: " -starttls imap"}.get(endpoint.way, "")
     return f"openssl s_client -connect {endpoint} -servername {endpoint.host}{starttls}{options} </dev/null"

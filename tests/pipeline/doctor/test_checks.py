@@ -57,8 +57,8 @@ def settings_with(folder: Path, sources: Iterable[Part] = (), channels: Iterable
         lake,
         TenantSettings(),
         AlertSettings(),
-        {each.name: each for each in sources},
-        {each.name: each for each in channels},
+        sources={each.name: each for each in sources},
+        channels={each.name: each for each in channels},
     )
 
 

@@ -243,6 +243,44 @@ def test_a_relay_in_plain_text_that_could_do_better_is_a_warning() -> None:
     assert plain.state is State.OK
 
 
+def imap_server(*answers: bytes, tls: Callable[[socket.socket], None] | None = None) -> Callable[[socket.socket], None]:
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(b"* OK ready\r\n")
+        assert connection.recv(100) == b"a STARTTLS\r\n"
+        connection.sendall(b"".join(answers))
+        if tls:
+            tls(connection)
+
+    return speak
+
+
+def test_a_mailbox_server_with_starttls_is_well(tmp_path: Path) -> None:
+    pair = made(start=YESTERDAY, end=NEXT_YEAR).file(tmp_path)
+    with serving(imap_server(b"* CAPABILITY IMAP4rev1\r\n", b"a OK begin\r\n", tls=tls_of(pair))) as port:
+        found = found_at(at(port, Way.IMAP_STARTTLS, pair))
+
+    assert (found.check, found.state) == ("connection", State.OK)
+
+
+def test_a_mailbox_server_whose_certificate_is_not_trusted_is_told_by_its_issuer(
+    tmp_path: Path, authority: Pair
+) -> None:
+    pair = made(start=YESTERDAY, end=NEXT_YEAR, issuer=authority).file(tmp_path)
+    with serving(imap_server(b"a OK begin\r\n", tls=tls_of(pair))) as port:
+        found = found_at(at(port, Way.IMAP_STARTTLS))
+
+    assert "issued by CN=Contoso Inspecting Proxy" in found.found
+    assert "-starttls imap" in found.mend
+
+
+@pytest.mark.parametrize("answer", [b"a BAD unknown\r\n", b"* no end\r\n" * 30, b""])
+def test_a_mailbox_server_without_starttls_is_told(answer: bytes) -> None:
+    with serving(imap_server(answer)) as port:
+        found = found_at(at(port, Way.IMAP_STARTTLS))
+
+    assert (found.check, found.state) == ("STARTTLS", State.BROKEN)
+
+
 def test_a_relay_that_does_not_want_us_is_told() -> None:
     with serving(lambda connection: connection.sendall(b"554 5.7.1 go away\r\n")) as port:
         found = found_at(at(port, Way.STARTTLS))
