@@ -54,7 +54,7 @@ def doctor(screen: Screen, format: str, within: float) -> None:
     if settings is None:
         settings, _ = read(path, with_parts=False)  # the lake can be looked at all the same
     if settings:
-        with _world(getattr(settings, "microsoft", None), settings.lake.folder, within) as world:
+        with _world(settings.microsoft, settings.lake.folder, within) as world:
             results += run(checks_of(settings, world), within)
     _print(results, format, screen)
     if problems:
@@ -89,15 +89,12 @@ def _trust(microsoft: Microsoft | None) -> ssl.SSLContext:
 def _graph(microsoft: Microsoft, http: httpx.Client, folder: Path, temporary: Path, within: float) -> Graph:
     from pipeline.clock import system_clock
     from pipeline.doctor.microsoft import TIMEOUT_S, patient
-    from pipeline.graph.client import Graph
-    from pipeline.graph.identity import token_of
-    from pipeline.graph.quota import FILE, Quota
+    from pipeline.graph.client import graph_of
+    from pipeline.graph.quota import FILE
 
     settings = replace(microsoft, timeout_s=min(microsoft.timeout_s, TIMEOUT_S))
-    shared = folder / FILE
-    clock = patient(system_clock(), within / 2)
-    quota = Quota(shared if os.access(shared, os.W_OK) else temporary / FILE, settings.tenant, clock)
-    return Graph(settings, http, token_of(settings, http), quota, clock)
+    counted_in = folder if os.access(folder / FILE, os.W_OK) else temporary
+    return graph_of(settings, http, counted_in, patient(system_clock(), within / 2))(False)
 
 
 def _print(results: Sequence[Result], format: str, screen: Screen) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.clock import Clock
+from pipeline.clock import Clock, Stopped
 from pipeline.doctor.result import Group, Result, Topic
 from pipeline.doctor.roles import extra, grant, roles_of, too_many
 from pipeline.errors import AuthsunsetError, SourceError
 from pipeline.graph.client import Graph
-from pipeline.graph.quota import Stopped
 from pipeline.graph.trouble import MAKE_PRINCIPAL, Refusal, RefusedError, name_of
 from pipeline.needs import Api, Needs, Permission
 

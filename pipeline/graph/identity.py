@@ -51,11 +51,10 @@ def check(settings: Settings) -> list[str]:
     ways = [way for way in (settings.certificate, settings.secret, settings.federated) if way is not None]
     if len(ways) != 1:
         complaints.append("give exactly one of 'certificate', 'secret' and 'federated', to prove who we are")
-    complaints += [
-        f"'{name}' should begin with https://, because a token travels there"
-        for name in ("authority", "graph")
-        if not _is_safe(getattr(settings, name))
-    ]
+    if not settings.authority.startswith("https://"):
+        complaints.append("'authority' should begin with https://, because a secret travels there")
+    if not _is_safe(settings.graph):
+        complaints.append("'graph' should begin with https://, because a token travels there")
     return complaints
 
 

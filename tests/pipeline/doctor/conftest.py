@@ -26,7 +26,8 @@ from cryptography.x509.oid import NameOID
 
 from pipeline.clock import Clock
 from pipeline.graph.client import Graph
-from pipeline.graph.identity import Settings, token_of
+from pipeline.graph.identity import Settings
+from pipeline.graph.login import token_of
 from pipeline.graph.quota import Quota
 from pipeline.secret import Secret
 
