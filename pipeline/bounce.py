@@ -19,6 +19,7 @@ from email.message import Message
 MOST_PARTS = 200
 LONGEST_TEXT = 256 << 10
 LONGEST_REPORT = 4 << 20
+LONGEST_SUBJECT = 2_000
 OWN_MARK = "X-Authsunset-Message"
 
 _STATUS_HEADER = re.compile(rb"^(Content-Type:\s*)message/((?:global-)?delivery-status)", re.IGNORECASE | re.MULTILINE)
@@ -149,10 +150,11 @@ def _is_from_a_mail_system(message: Message, parts: list[Message]) -> bool:
 
 
 def _subject(message: Message) -> str:
+    text = str(message.get("Subject", ""))[:LONGEST_SUBJECT]  # what decodes it takes the square of its length
     try:
-        return str(make_header(decode_header(str(message.get("Subject", "")))))
+        return str(make_header(decode_header(text)))
     except (LookupError, ValueError, HeaderParseError):
-        return str(message.get("Subject", ""))
+        return text
 
 
 def _text_of(parts: list[Message]) -> str:

@@ -45,6 +45,8 @@ class Limit:
 
 TENANT = Limit(100, 300.0, reserve=25)
 """What message traces allow a tenant, documented; taken for all of Graph, which is not told apart further."""
+PATIENT = frozenset({"users"})
+"""APIs that leave the reserve too: a mailbox full of bounces must not keep the traces waiting."""
 LIMITS = (TENANT, Limit(5, 10.0, api="auditLogs"))
 """The second is commonly reported for sign-ins and stands in no documentation."""
 
@@ -79,15 +81,14 @@ class Quota:
         """Return the number of the place taken, or the seconds to wait before there may be one."""
         ticks, now = self.clock.ticks(), self.clock.now()
         with self._transaction() as db:
-            wait = max(self._pause_left(db, api, ticks, now), self._wait_for_place(db, api, ticks, now, is_backfill))
+            is_patient = is_backfill or api in PATIENT
+            wait = max(self._pause_left(db, api, ticks, now), self._wait_for_place(db, api, ticks, now, is_patient))
             if wait > 0:
                 return float(wait)
             values = (self.tenant, api, ticks, now.timestamp())
             return int(db.execute("INSERT INTO requests VALUES (NULL, ?, ?, 0, ?, ?)", values).lastrowid or 0)
 
-    def _wait_for_place(
-        self, db: sqlite3.Connection, api: str, ticks: float, now: datetime, is_backfill: bool
-    ) -> float:
+    def _wait_for_place(self, db: sqlite3.Connection, api: str, ticks: float, now: datetime, is_patient: bool) -> float:
         rows = db.execute("SELECT id, api, is_answered, ticks, at FROM requests WHERE tenant = ?", (self.tenant,))
         taken = [
             (each_api, _age(then, at, ticks, now) - (0 if is_answered else LONGEST_REQUEST_S), id)
@@ -96,7 +97,7 @@ class Quota:
         longest = max(limit.seconds for limit in self.limits)
         over = [(id,) for _, age, id in taken if age >= longest]
         db.executemany("DELETE FROM requests WHERE id = ?", over)
-        return max(_wait(limit, taken, is_backfill=is_backfill) for limit in self.limits if limit.api in {None, api})
+        return max(_wait(limit, taken, is_patient=is_patient) for limit in self.limits if limit.api in {None, api})
 
     def _pause_left(self, db: sqlite3.Connection, api: str, ticks: float, now: datetime) -> float:
         where = "WHERE tenant = ? AND api = ?"
@@ -135,9 +136,9 @@ def _age(then_ticks: float, then: float, ticks: float, now: datetime) -> float:
     return ticks - then_ticks if ticks >= then_ticks else max(0.0, now.timestamp() - then)
 
 
-def _wait(limit: Limit, taken: list[tuple[str, float, int]], *, is_backfill: bool) -> float:
+def _wait(limit: Limit, taken: list[tuple[str, float, int]], *, is_patient: bool) -> float:
     """Return how many seconds it takes until one more request keeps within `limit`; `taken` are (api, age, id)."""
     ages = sorted((age for api, age, _ in taken if limit.api in {None, api} and age < limit.seconds), reverse=True)
-    places = limit.requests - (limit.reserve if is_backfill else 0)
+    places = limit.requests - (limit.reserve if is_patient else 0)
     too_many = len(ages) - places
     return limit.seconds - ages[too_many] if too_many >= 0 else 0.0

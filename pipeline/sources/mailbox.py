@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pipeline.endpoints import is_microsoft, service_of
 from pipeline.errors import SettingsError
@@ -21,12 +22,12 @@ from pipeline.mail import by_graph, by_imap
 from pipeline.mail.folder import Folder
 from pipeline.mail.imap import Server
 from pipeline.model import Pull
+from pipeline.needs import Api, Endpoint, Needs, Permission, Way
 from pipeline.outside import Outside
 from pipeline.secret import Secret
 from pipeline.spans import span_of
 
 EVERY = timedelta(minutes=5)
-PERMISSIONS = (by_graph.PERMISSION,)
 MICROSOFT_HOST = "outlook.office365.com"
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -75,6 +76,16 @@ def pull_of(settings: Settings, outside: Outside) -> Pull:
     if settings.via == "graph":
         return by_graph.pull_of(folder, outside.graph())
     return by_imap.pull_of(folder, _server(settings, outside))
+
+
+def needs(settings: Settings) -> Needs:
+    """Return what the mailbox must grant, and the server that holds it."""
+    if settings.via == "graph":
+        asked = f"/v1.0/users/{quote(settings.mailbox)}/mailFolders/inbox/messages?$top=1&$select=id"
+        return Needs(permissions=(Permission(by_graph.PERMISSION),), asks=(asked,))
+    way = Way.IMAP_STARTTLS if settings.starttls else Way.TLS
+    permissions = () if settings.password else (Permission("IMAP.AccessAsApp", Api.EXCHANGE_ONLINE),)
+    return Needs(permissions=permissions, endpoints=(Endpoint(settings.host, settings.port, way, settings.ca_file),))
 
 
 def _server(settings: Settings, outside: Outside) -> Server:

@@ -90,6 +90,16 @@ def test_a_backfill_leaves_a_reserve_to_what_is_live(tmp_path: Path, time: Time)
     assert time.seconds == 1_300
 
 
+def test_a_mailbox_full_of_bounces_leaves_room_for_the_traces(tmp_path: Path, time: Time) -> None:
+    ask(quota(tmp_path, time), time, 75, api="users")
+    ask(quota(tmp_path, time), time, 25, api="admin")
+    assert time.seconds == 1_000
+
+    ask(quota(tmp_path, time), time, 1, api="users")
+
+    assert time.seconds == 1_300
+
+
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_a_clock_that_is_set_neither_frees_places_nor_blocks_them(tmp_path: Path, time: Time, hours: int) -> None:
     ask(quota(tmp_path, time), time, 100)
