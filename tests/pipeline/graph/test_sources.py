@@ -17,7 +17,7 @@ from pipeline.graph.identity import Settings as Microsoft
 from pipeline.graph.quota import FILE, Quota
 from pipeline.lake import Lake
 from pipeline.lake.hash import hash_of
-from pipeline.model import Window
+from pipeline.model import Pulled, Window
 from pipeline.outside import Outside
 from pipeline.service import Service
 from pipeline.settings import load, read
@@ -149,6 +149,17 @@ def test_a_backfill_brings_what_the_first_look_left_out_any_number_of_times(tena
     assert before > NOW - timedelta(days=2, minutes=30)
     [position] = lake.rows("SELECT state FROM cursors WHERE name = 'source traces\nat message traces passes'")
     assert NOW.strftime("%Y-%m-%d") in position["state"], "the live pull goes on where it was"
+
+
+def test_a_month_in_small_pages_keeps_within_a_hundred_requests_in_five_minutes(tenant: Tenant) -> None:
+    part = tenant.service.settings.sources["traces"]
+    small = replace(part.settings, page_size=10, start="30d")
+
+    pages = sum(1 for found in part.module.pull_of(small, tenant.service.outside)({}) if isinstance(found, Pulled))
+
+    assert pages > 300
+    assert 90 <= tenant.fake.most_in_a_span() <= 100
+    assert tenant.fake.refused == 0
 
 
 def test_a_source_that_microsoft_refuses_fails_alone_and_says_the_mend(tenant: Tenant, lake: Lake) -> None:

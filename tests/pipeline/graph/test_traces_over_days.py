@@ -34,7 +34,7 @@ START = datetime(2026, 12, 15, tzinfo=UTC)
 AFTERWARDS = timedelta(days=3)
 """A status may change for a day and more, and a message may be shown a day late."""
 PER_DAY = 150
-EVERY = timedelta(minutes=15 if DAYS > 3 else 60)
+EVERY = timedelta(minutes=int(os.environ.get("AUTHSUNSET_EVERY_MINUTES", "60")))
 
 
 @dataclass
