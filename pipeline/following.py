@@ -151,6 +151,7 @@ def _pull_log(pieces: _Pieces, seen: Known, alike: list[Known], look: _Look) -> 
         replaced = look.files.replaced(seen)
         look.files.note(replace(seen, rest=UNKNOWN))
         yield from _replaced(replaced, seen.path, look)
+        yield from _found_again(before, seen.path, look)
     elif own := next((each for each in alike if each.path == seen.path), None):
         sentence = "does not hold any more what was read of it; it is read again from its start"
         yield Notice(seen.path, sentence, is_gap=True)
@@ -200,6 +201,14 @@ def _replaced(before: Known | None, path: str, look: _Look) -> Iterator[Pulled |
         "what was written to it in between, if anything, is lost unless a copy of it is read"
     )
     yield Notice(path, sentence, is_gap=True, offset=before.offset)
+
+
+def _found_again(before: Known, path: str, look: _Look) -> Iterator[Notice]:
+    """Yield that the gap is none any more that was noted while the rotated part, `path`, of a log was not there yet."""
+    is_part = before.path != path and is_rotated(path) and log_of(before.path) == log_of(path)
+    if is_part and look.files.replaced(before):
+        sentence = f"was replaced when it was last looked at; what it held goes on in {as_text(path)}: nothing is lost"
+        yield Notice(before.path, sentence, is_failure=False, fills_gap=True, offset=before.offset)
 
 
 def parts_of(path: str) -> list[str]:
