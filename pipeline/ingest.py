@@ -106,8 +106,13 @@ def _read(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, now: dat
             _add_gap(lake, outcome.source, notice, now)
             cursor.move(lake, found, None, now)
         return
+    if found.chunk.is_last:
+        parsed = replace(parsed, carry={})  # nothing follows that could go on with it
     if found.chunk.body or any(rows.num_rows for rows in parsed.tables.values()):
         _keep(lake, outcome, cursor, found, parsed, now)
+    elif cursor.carry_of(found.log):
+        with lake.writing():
+            cursor.move(lake, found, parsed.carry, now)
 
 
 @dataclass(slots=True)
