@@ -92,3 +92,7 @@ class Age:
     folder: Path
     written_at: datetime | None
     limit: timedelta
+
+    def is_stale(self, now: datetime) -> bool:
+        """Return whether a newer one is missing."""
+        return self.written_at is None or now - self.written_at > self.limit

@@ -58,7 +58,7 @@ def test_each_command_is_in_the_table_of_commands() -> None:
 
 
 def test_the_settings_in_the_readme_are_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [text] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    text = "\n".join(re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
     path = tmp_path / "authsunset.toml"
     path.write_text(text, "utf-8")
     monkeypatch.setenv(

@@ -24,6 +24,7 @@ from pipeline.errors import SettingsError
 from pipeline.following import pull
 from pipeline.kinds import find
 from pipeline.model import Chunk, Notice, Pull, Pulled
+from pipeline.needs import Age
 from pipeline.outside import Outside
 from pipeline.recognise import FORMATS, HEAD_BYTES, recognise
 from pipeline.rotation import oldest_first
@@ -32,6 +33,7 @@ from pipeline.spans import in_words
 from pipeline.unpack import file_of, members_of, unpacked
 from pipeline.zones import zone_of
 
+EVERY = timedelta(minutes=1)
 UNFINISHED = (".*", "~$*", "*.tmp", "*.part", "*.partial", "*.crdownload", "*.download", "*.filepart")
 """Names that browsers, office programs and copying programs give to what they are still writing."""
 FAR_AHEAD = timedelta(days=1)
@@ -54,20 +56,6 @@ class Settings:
     settle: Span = timedelta(seconds=30)
     zone: str = "local"
     host: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Age:
-    """How old the newest export of a format is, None while there was none, and how old it may be."""
-
-    format: str
-    age: timedelta | None
-    most: timedelta
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether a newer export is missing."""
-        return self.age is None or self.age > self.most
 
 
 def check(settings: Settings) -> list[str]:
@@ -136,25 +124,28 @@ def newest_below(settings: Settings, now: datetime) -> dict[str, datetime]:
     return newest
 
 
-def ages(settings: Settings, newest: Mapping[str, datetime], now: datetime) -> list[Age]:
-    """Return how old the newest export of each expected format is."""
-    return [
-        Age(format, max(now - newest[format], timedelta(0)) if format in newest else None, most)
-        for format, most in sorted(settings.expect.items())
-    ]
+def ages(settings: Settings, now: datetime) -> list[Age]:
+    """Return when the newest export of each expected format was written, from the files that lie in the folder."""
+    return ages_of(settings, newest_below(settings, now))
+
+
+def ages_of(settings: Settings, newest: Mapping[str, datetime]) -> list[Age]:
+    """Return when the newest export of each expected format was written, of those in `newest`."""
+    return [Age(what, settings.folder, newest.get(what), limit) for what, limit in sorted(settings.expect.items())]
 
 
 def stale(settings: Settings, newest: Mapping[str, datetime], now: datetime) -> list[Notice]:
     """Return a notice about each expected export that is missing or older than it may be, with what to do."""
-    return [Notice(str(settings.folder), _about(each)) for each in ages(settings, newest, now) if each.is_stale]
+    found = (each for each in ages_of(settings, newest) if each.is_stale(now))
+    return [Notice(str(settings.folder), _about(each, now)) for each in found]
 
 
-def _about(stale: Age) -> str:
+def _about(stale: Age, now: datetime) -> str:
     mend = f"see that the scheduled `{JOB}` runs and writes into this folder, or put a fresh export here"
-    if stale.age is None:
-        return f"there was no export of {stale.format} yet, which is expected every {in_words(stale.most)}; {mend}"
-    old, most = in_words(stale.age), in_words(stale.most)
-    return f"the newest export of {stale.format} is {old} old and may be {most} old; {mend}"
+    limit = in_words(stale.limit)
+    if stale.written_at is None:
+        return f"there was no export of {stale.what} yet, which is expected every {limit}; {mend}"
+    return f"the newest export of {stale.what} is {in_words(now - stale.written_at)} old and may be {limit} old; {mend}"
 
 
 @dataclass(slots=True)

@@ -37,6 +37,9 @@ MOST_FOREIGN = 20
 """So many objects of no known kind are named in one pull; the others are counted."""
 
 
+EVERY = timedelta(minutes=5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Access):
     """

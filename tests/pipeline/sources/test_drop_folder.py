@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.model import Notice
-from pipeline.sources.drop_folder import Age, Settings, ages, check, newest_below, newest_in, pull_of, stale
+from pipeline.needs import Age
+from pipeline.sources.drop_folder import Settings, ages, ages_of, check, newest_in, pull_of, stale
 from tests.conftest import counts
 from tests.pipeline.objects.storage import NOON, Collector
 
@@ -265,12 +266,15 @@ def test_ages_are_told_from_a_position_or_from_the_folder(drop: Drop, collect: C
     collector = collect()
     collector.pull()
 
-    by_position = ages(settings, newest_in(collector.position), NOON)
-    by_folder = ages(settings, newest_below(settings, NOON), NOON)
+    by_position = ages_of(settings, newest_in(collector.position))
+    by_folder = ages(settings, NOON)
 
     assert by_position == by_folder
-    assert by_folder == [Age("mailbox_exposure", None, 7 * day), Age("smtp_auth_report", 2 * day, day)]
-    assert [each.is_stale for each in by_folder] == [True, True]
+    assert by_folder == [
+        Age("mailbox_exposure", folder, None, 7 * day),
+        Age("smtp_auth_report", folder, NOON - 2 * day, day),
+    ]
+    assert [each.is_stale(NOON) for each in by_folder] == [True, True]
 
 
 def test_nothing_is_stale_at_its_limit_and_a_clock_that_was_set_back_makes_nothing_stale() -> None:
