@@ -166,8 +166,10 @@ class _Cursor:
         changed = {name: state for name, state in parts.items() if self.parts.get(name) != state} | {self.name: commits}
         if found.complete_until is not None:
             self.complete_until, self.knows_complete = found.complete_until, True
-        replaced = [*changed, *(self.parts.keys() - parts.keys())]
-        lake.connection.execute("DELETE FROM cursors WHERE name IN (SELECT unnest(?))", [replaced])
+        known = {*self.parts, *([self.name] if self.commits else [])}
+        replaced = [name for name in known if name in changed or name not in parts]
+        if replaced:
+            lake.connection.execute("DELETE FROM cursors WHERE name IN (SELECT unnest(?))", [replaced])
         rows = [
             {"name": name, "state": state, "updated_at": now, "complete_until": self._complete_until_of(name)}
             for name, state in changed.items()

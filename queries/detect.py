@@ -59,17 +59,18 @@ def detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bo
 
 def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: bool) -> Outcome:
     outcome = Outcome(detection.id)
-    newest = lake.snapshot()
-    cursor = _cursor(lake, detection, newest)
-    touched = _touched(lake, detection, cursor, newest)
-    if not touched and cursor is not None:
-        return outcome
-    windows = windows_to_ask(touched, detection.window, now)
-    if detection.fires_for_one:
-        windows = joined(windows)
-    if in_one_window:
-        windows = [Window(windows[0].start, windows[-1].end)]
-    found = _found(lake, detection, windows)
+    with lake.reading():
+        newest = lake.snapshot()
+        cursor = _cursor(lake, detection, newest)
+        touched = _touched(lake, detection, cursor, newest)
+        if not touched:
+            return outcome
+        windows = windows_to_ask(touched, detection.window, now)
+        if detection.fires_for_one:
+            windows = joined(windows)
+        if in_one_window:
+            windows = [Window(windows[0].start, windows[-1].end)]
+        found = _found(lake, detection, windows)
     with lake.writing():
         before = latest(lake, detection.id)
         opened = entries(before, found, detection.window, now)

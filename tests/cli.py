@@ -66,8 +66,8 @@ def started(*arguments: str | Path, cwd: Path, into: Path) -> BaseProcess:
     """
     Start the command in a process of its own, with what it prints in the files `out` and `err` in `into`.
 
-    The process is forked off one that has imported the program already, which is half of what a short command takes;
-    `tests/test_cli.py` also starts it as a shell does.
+    The process is forked off one that has got ready what most of the time of a short command goes into, see
+    `tests/preloaded.py`. Other tests start it as a shell does.
     """
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
     running = FRESH.Process(target=_run, args=([*map(str, arguments)], cwd, environment, into))
@@ -76,6 +76,8 @@ def started(*arguments: str | Path, cwd: Path, into: Path) -> BaseProcess:
 
 
 def _run(arguments: list[str], cwd: Path, environment: Mapping[str, str], into: Path) -> None:
+    from tests import preloaded
+
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
@@ -85,6 +87,7 @@ def _run(arguments: list[str], cwd: Path, environment: Mapping[str, str], into: 
         os.close(descriptor)
     sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 - open as long as the process is
     sys.argv = ["authsunset", *arguments]
+    preloaded.take_over()
     main()
 
 

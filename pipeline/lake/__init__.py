@@ -10,9 +10,9 @@ that is done here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from pipeline.errors import LakeError, Place
-from pipeline.lake.extensions import load
+from pipeline.lake.engines import connected
 from pipeline.lake.migrate import migrate
 from pipeline.lake.tables import (
     LATEST_FIRST,
@@ -38,6 +38,9 @@ from pipeline.lake.tables import (
 CATALOG = "catalog.sqlite"
 INLINED_ROWS = 200
 """Commits of up to this many rows stay in the catalog, so that a one-second tail makes no litter of small files."""
+_FEW_FILES = 100
+_LITTLE_DATA = 16 << 20
+"""Bytes in so many files at most are a small lake: one thread is as quick as two there, for half of the work."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Lake:
     read_only: bool
     lock_deadline_s: float = 60.0
     fsync: Callable[[int], None] = os.fsync
+    is_small: bool | None = field(default=None, init=False)  # looked at anew by each transaction that writes
 
     @classmethod
     @contextmanager
@@ -61,28 +65,30 @@ class Lake:
             )
         if read_only and not _catalog(folder).exists():
             raise LakeError("there is no lake yet; `authsunset run --once` or `ingest` makes it", place=Place(folder))
-        connection = duckdb.connect(":memory:", config=_CONFIG)
-        try:
+        with connected() as connection:
             lake = cls(folder, connection, read_only, lock_deadline_s)
             lake._attach()
             yield lake
-        finally:
-            connection.close()
 
     def _attach(self) -> None:
         mend = f"see that the folder may be written, the disk has room and {CATALOG} is whole, or restore the backup"
         with self._translated("the lake cannot be opened", mend=mend):
-            for extension in ("ducklake", "sqlite_scanner"):
-                load(self.connection, extension)
-            self.connection.execute("SET TimeZone = 'UTC'")
+            self._fit(_data_files(self.folder))
             if self.read_only:
                 self._attach_catalog()
+                version = self._version()
             else:
                 with self._lock():
                     self._attach_catalog()
-                    self._create_tables()
-                    self._migrate()
-            self._check_version()
+                    version = self._brought_up(self._version())
+            self._check(version)
+
+    def _fit(self, files: Collection[Path]) -> None:
+        """Use as many threads as the data is worth: over little of it they only get in each other's way."""
+        is_small = len(files) <= _FEW_FILES and sum(map(_bytes_of, files)) <= _LITTLE_DATA
+        if is_small is not self.is_small:
+            self.connection.execute("SET threads = 1" if is_small else "RESET threads")
+            self.is_small = is_small
 
     def _attach_catalog(self) -> None:
         options = {
@@ -100,13 +106,23 @@ class Lake:
         )
         self.connection.execute("USE lake")
 
-    def _has_tables(self) -> bool:
-        sql = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = 'meta'"
-        return self.one(sql) is not None
+    def _version(self) -> int | None:
+        """Return the version of the schema; None where there are no tables yet."""
+        try:
+            return int(self.connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall()[0][0])
+        except duckdb.CatalogException:
+            return None
+
+    def _brought_up(self, version: int | None) -> int:
+        """Make the tables of a lake that has none, or bring those of an older version up; return the version then."""
+        if version is None:
+            self._create_tables()
+        elif version < SCHEMA_VERSION:
+            with self._transaction():
+                migrate(self, version)
+        return max(version or 0, SCHEMA_VERSION)
 
     def _create_tables(self) -> None:
-        if self._has_tables():
-            return
         # Options first: a crash between the two leaves a lake without tables, which the next start completes.
         self.connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
         self.connection.execute("CALL lake.set_option('parquet_row_group_size', '122880')")
@@ -117,19 +133,9 @@ class Lake:
                 self.connection.execute(ddl_of_view(view))
             self.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
 
-    def _migrate(self) -> None:
-        version = self._version()
-        if version < SCHEMA_VERSION:
-            with self._transaction():
-                migrate(self, version)
-
-    def _version(self) -> int:
-        return int(self.one("SELECT value FROM meta WHERE key = 'schema_version'"))
-
-    def _check_version(self) -> None:
-        if self.read_only and not self._has_tables():
+    def _check(self, version: int | None) -> None:
+        if version is None:
             raise LakeError("the lake has no tables yet; `authsunset ingest` completes it", place=Place(self.folder))
-        version = self._version()
         if version < SCHEMA_VERSION:
             mend = "`authsunset lake maintain`, or the next run of the service, brings it up to date"
         elif version > SCHEMA_VERSION:
@@ -169,6 +175,15 @@ class Lake:
         return int(self.one("SELECT id FROM ducklake_current_snapshot('lake')"))
 
     @contextmanager
+    def reading(self) -> Iterator[Self]:
+        """One transaction for all that is read inside: one snapshot, which is looked up in the catalog only once."""
+        self.connection.execute("BEGIN")
+        try:
+            yield self
+        finally:
+            self._roll_back()
+
+    @contextmanager
     def writing(self) -> Iterator[Self]:
         """One transaction under the writer lock: all that is written inside is committed, durable, or nothing is."""
         if self.read_only:
@@ -197,6 +212,7 @@ class Lake:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         before = _data_files(self.folder)
+        self._fit(before)
         try:
             self.connection.execute("BEGIN")
             yield
@@ -239,8 +255,10 @@ class Lake:
         """
         if not rows.num_rows:
             return rows
+        where = _where_known(rows, time_column)
+        # Files are not pruned by an OR; where there are few, one look at all of them is quicker.
         known = " UNION ALL ".join(
-            f"SELECT event_id FROM {table} WHERE {where}" for where in _where_known(rows, time_column)
+            f"SELECT event_id FROM {table} WHERE {each}" for each in ([" OR ".join(where)] if self.is_small else where)
         )
         fresh = self.over(
             rows,
@@ -310,15 +328,9 @@ class Lake:
             self.connection.unregister("new_rows")
 
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-
-
 def _where_known(rows: pa.Table, time_column: str | None) -> list[str]:
     """
-    Return where an event of `rows` may stand already, each condition apart, because files are not pruned by an OR.
+    Return where an event of `rows` may stand already: each condition apart, of which one or more hold.
 
     A time that names no year or zone may have been read as another one before: from a file of another age, under
     another setting. So the years beside it are searched too, each with some days to spare.
@@ -349,3 +361,10 @@ def _quoted(text: str) -> str:
 
 def _data_files(folder: Path) -> set[Path]:
     return set((folder / "data").rglob("*.parquet"))
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # maintenance has just taken it away
+        return 0

@@ -34,9 +34,10 @@ _COUNTED = {"traces": "traces_latest"}
 
 def audit(lake: Lake) -> list[Check]:
     """Return every equation of `lake`, those that do not hold first; without all its files, only which are missing."""
-    checks = _files(lake)
-    if all(check.holds for check in checks):
-        checks += [*_rows(lake), *_quarantine(lake), *_lines(lake), *_doubles(lake), *_sums(lake)]
+    with lake.reading():
+        checks = _files(lake)
+        if all(check.holds for check in checks):
+            checks += [*_rows(lake), *_quarantine(lake), *_lines(lake), *_doubles(lake), *_sums(lake)]
     return sorted(checks, key=lambda check: check.holds)
 
 

@@ -22,7 +22,8 @@ _NOT_EVIDENCE = {"ingested_at", "quarantined_at", "origin", "origin_offset", "so
 
 def hash_of(lake: Lake) -> dict[str, str]:
     """Return the hash of each table of evidence, and of all together under 'evidence', as 32 hex digits."""
-    by_table = {table: hash_of_table(lake, table) for table in (*SCHEMAS, "quarantine")}
+    with lake.reading():
+        by_table = {table: hash_of_table(lake, table) for table in (*SCHEMAS, "quarantine")}
     filled = "\n".join(f"{name} {value}" for name, value in by_table.items() if value != EMPTY)
     together = hashlib.blake2b(filled.encode(), digest_size=16)
     return by_table | {"evidence": together.hexdigest()}

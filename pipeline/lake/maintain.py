@@ -70,8 +70,12 @@ def maintain(lake: Lake, now: datetime, keep: Mapping[str, timedelta], keep_snap
     done.removed = {table: rows for table, span in keep.items() if (rows := _forget(lake, table, now - span, now))}
     done.sums_merged = _merge_sums(lake, now)
     done.flushed = _called(lake, "ducklake_flush_inlined_data('lake')", "rows_flushed")
-    done.rewritten = _called(lake, "ducklake_rewrite_data_files('lake', delete_threshold => 0.1)", "files_processed")
-    done.merged = _called(lake, "ducklake_merge_adjacent_files('lake')", "files_processed")
+    # Each of the two looks at all tables, however little there is for it to do.
+    if _most(lake, "delete_file_count"):
+        call = "ducklake_rewrite_data_files('lake', delete_threshold => 0.1)"
+        done.rewritten = _called(lake, call, "files_processed")
+    if _most(lake, "file_count") > 1:
+        done.merged = _called(lake, "ducklake_merge_adjacent_files('lake')", "files_processed")
     done.snapshots = expire(lake, now - keep_snapshots)
     older = f"older_than => TIMESTAMPTZ '{(now - keep_snapshots).isoformat()}'"
     done.files_deleted = _called(lake, f"ducklake_cleanup_old_files('lake', {older})")
@@ -118,6 +122,10 @@ def _called(lake: Lake, call: str, counted: str | None = None) -> int:
     with lake.writing():
         rows = lake.rows(f"CALL {call}")
     return sum(int(row[counted]) for row in rows) if counted else len(rows)
+
+
+def _most(lake: Lake, counted: str) -> int:
+    return int(lake.one(f"SELECT max({counted}) FROM ducklake_table_info('lake')") or 0)
 
 
 def _forget(lake: Lake, table: str, before: datetime, now: datetime) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -56,33 +56,46 @@ def purge(lake: Lake, address: str, now: datetime) -> dict[str, int]:
 
 def _purge_table(lake: Lake, table: str, address: str, now: datetime) -> int:
     about = " OR ".join(f'lower("{column}") = $address' for column in _ABOUT.get(table, ()))
-    rows = 0
-    if about:
-        rows = int(lake.one(f"SELECT count(*) FROM {table} WHERE {about}", {"address": address}))
-        lake.connection.execute(f"DELETE FROM {table} WHERE {about}", {"address": address})
-    mentions = [(field.name, field.type) for field in TABLES[table] if field.type in {pa.string(), pa.binary()}]
-    mentioning = 0
-    for column, kind in mentions:
-        mentioning += _blank(lake, table, column, address, is_text=kind == pa.string())
+    columns = [field for field in TABLES[table] if field.type in {pa.string(), pa.binary()}]
+    pattern = _mention_of(address)
+    of_others = f" AND ({about}) IS NOT TRUE" if about else ""
+    # One look at the table for all columns: a lake of few rows takes longer to be asked than to be read.
+    counts = [f"count(*) FILTER (WHERE {_mentions(column)}{of_others})" for column in columns]
+    counts.append(f"count(*) FILTER (WHERE {about})" if about else "0")
+    both = {"pattern": pattern} | ({"address": address} if about else {})
+    [found] = lake.connection.execute(f"SELECT {', '.join(counts)} FROM {table}", both).fetchall()
+    *mentioning, rows = map(int, found)
     if rows:
+        lake.connection.execute(f"DELETE FROM {table} WHERE {about}", {"address": address})
         removed(lake, table, rows, CAUSE, now)
-    return rows + mentioning
+    _blank(lake, table, [column for column, count in zip(columns, mentioning, strict=True) if count], pattern)
+    return rows + sum(mentioning)
 
 
-def _blank(lake: Lake, table: str, column: str, address: str, *, is_text: bool) -> int:
-    """Take mentions of `address` out of one column; a record in quarantine that mentions it goes as a whole."""
-    text = f'"{column}"' if is_text else f"replace(CAST(\"{column}\" AS VARCHAR), '\\x5C', '\\')"
-    where = f"regexp_matches({text}, $pattern, 'i')"
-    new = f"CAST('{PURGED}' AS BLOB)"
-    if is_text:  # twice: of two mentions with one sign between them, the first takes that sign
-        without = f"'\\1\\3{PURGED}\\2\\4'"
-        once = f"regexp_replace({text}, $pattern, {without}, 'gi')"
-        new = f"regexp_replace({once}, $pattern, {without}, 'gi')"
-    parameters = {"pattern": _mention_of(address)}
-    count = int(lake.one(f"SELECT count(*) FROM {table} WHERE {where}", parameters))
-    if count:
-        lake.connection.execute(f'UPDATE {table} SET "{column}" = {new} WHERE {where}', parameters)
-    return count
+def _blank(lake: Lake, table: str, columns: Sequence[pa.Field], pattern: str) -> None:
+    """Take mentions out of `columns`; a record in quarantine that mentions the address goes as a whole."""
+    if columns:
+        new = ", ".join(f'"{column.name}" = {_without_mentions(column)}' for column in columns)
+        where = " OR ".join(map(_mentions, columns))
+        lake.connection.execute(f"UPDATE {table} SET {new} WHERE {where}", {"pattern": pattern})
+
+
+def _mentions(column: pa.Field) -> str:
+    shown = f"replace(CAST(\"{column.name}\" AS VARCHAR), '\\x5C', '\\')"
+    return f"regexp_matches({_text(column) or shown}, $pattern, 'i')"
+
+
+def _without_mentions(column: pa.Field) -> str:
+    text = _text(column)
+    if not text:
+        return f"CASE WHEN {_mentions(column)} THEN CAST('{PURGED}' AS BLOB) ELSE \"{column.name}\" END"
+    # Twice: of two mentions with one sign between them, the first takes that sign.
+    without = f"'\\1\\3{PURGED}\\2\\4'"
+    return f"regexp_replace(regexp_replace({text}, $pattern, {without}, 'gi'), $pattern, {without}, 'gi')"
+
+
+def _text(column: pa.Field) -> str:
+    return f'"{column.name}"' if column.type == pa.string() else ""
 
 
 _ESCAPED = r"\\[nrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|[%=][0-9A-Fa-f]{2}"

@@ -20,23 +20,9 @@ from pipeline.lake.hash import hash_of
 from pipeline.model import Chunk, Notice, Pull, Pulled
 from pipeline.sources.files import Settings, pull_of
 from tests.conftest import NOW, counts
-from tests.pipeline.lake.commits import empty
 
 AS_OF = datetime(2026, 12, 31, 22, 0, tzinfo=UTC)
 REPLY = "550 5.7.30 Basic authentication is not supported for Client Submission."
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    with Lake.open(tmp_path_factory.mktemp("module") / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def lake(opened: Lake) -> Iterator[Lake]:
-    """One empty lake after the other, which is one lake, because opening one takes longer than most tests."""
-    yield opened
-    empty(opened)
 
 
 def mail(number: int, day: int = 30) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -35,35 +36,34 @@ def rows_of_commit(number: int) -> pa.Table:
     return deliveries(number * 1_000, number * 1_000 + (INLINED_ROWS + 1 if number % 3 == 0 else 5))
 
 
-def empty(lake: Lake) -> None:
-    """Delete all rows but the schema version."""
-    with lake.writing():
-        for table in TABLES.keys() - {"meta"}:
-            lake.connection.execute(f"DELETE FROM {table}")
-
-
-def commit_in_a_loop(folder: str, first: str) -> None:
-    """Commit until killed; print the number of each commit behind it."""
-    with Lake.open(Path(folder)) as lake:
-        sys.stdout.write("open\n")
-        sys.stdout.flush()
-        for number in range(int(first), sys.maxsize):
+def commit_in_a_loop(folder: Path, first: int, said: Connection) -> None:
+    """Commit until killed; say the number of each commit behind it."""
+    take_over()
+    with Lake.open(folder) as lake:
+        said.send("open")
+        for number in range(first, sys.maxsize):
             keep(lake, rows_of_commit(number))
-            sys.stdout.write(f"{number}\n")
-            sys.stdout.flush()
+            said.send(number)
 
 
-def commit_on_a_full_disk(folder: str) -> None:
-    """Try three large commits where no file may grow beyond 20,000 bytes; print how each of them failed."""
+def commit_on_a_full_disk(folder: Path, said: Connection) -> None:
+    """Try three large commits where no file may grow beyond 20,000 bytes; say how each of them failed."""
     import resource
 
-    with Lake.open(Path(folder)) as lake:
+    take_over()
+    with Lake.open(folder) as lake:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         for number in range(1, 4):
             try:
                 keep(lake, deliveries(number * 100_000, number * 100_000 + 30_000))
             except LakeError as error:
-                sys.stdout.write(f"{error.sentence.partition(':')[0]} {error.retry}\n")
+                said.send((error.sentence.partition(":")[0], error.retry))
+
+
+def take_over() -> None:
+    from tests import preloaded
+
+    preloaded.take_over()
 
 
 def commit_and_show_extensions(folder: str) -> None:
@@ -76,4 +76,4 @@ def commit_and_show_extensions(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
+    commit_and_show_extensions(sys.argv[1])

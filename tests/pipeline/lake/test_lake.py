@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -19,39 +22,43 @@ from filelock import FileLock
 
 from pipeline.errors import LakeError
 from pipeline.lake import CATALOG, INLINED_ROWS, Lake
+from pipeline.lake.engines import CONFIG
 from pipeline.lake.extensions import PACKAGES, path_of
 from pipeline.lake.status import status_of
 from pipeline.lake.tables import SCHEMA_VERSION, TABLES
+from queries.library import run
+from tests.cli import FRESH, ROOT
 from tests.conftest import counts
-from tests.pipeline.lake.commits import MOMENT, deliveries, empty, keep, rows_of_commit
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    with Lake.open(tmp_path_factory.mktemp("module") / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def lake(opened: Lake) -> Iterator[Lake]:
-    """One empty lake after the other, which is one lake, because opening one takes longer than most tests."""
-    before = (opened.fsync, opened.lock_deadline_s)
-    yield opened
-    opened.fsync, opened.lock_deadline_s = before
-    empty(opened)
+from tests.pipeline.lake.commits import (
+    MOMENT,
+    commit_in_a_loop,
+    commit_on_a_full_disk,
+    deliveries,
+    keep,
+    rows_of_commit,
+)
 
 
 @contextmanager
-def started(name: str, *arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a function of `commits`; at the end it is killed, if it still runs, and can clean nothing up."""
-    command = [sys.executable, "-m", "tests.pipeline.lake.commits", name, *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
+def started(act: Callable[..., None], *arguments: object) -> Iterator[tuple[BaseProcess, Connection]]:
+    """Start `act` in a process of its own; at the end it is killed, if it still runs, and can clean nothing up."""
+    heard, said = FRESH.Pipe(duplex=False)
+    child = FRESH.Process(target=act, args=(*arguments, said))
+    child.start()
+    said.close()
+    try:
+        yield child, heard
+    finally:
+        child.kill()
+        child.join()
+
+
+def all_that_is_left(heard: Connection) -> Iterator[Any]:
+    try:
+        while True:
+            yield heard.recv()
+    except EOFError:
+        return
 
 
 def test_a_lake_is_made_where_there_is_none_and_is_there_again(tmp_path: Path) -> None:
@@ -321,11 +328,12 @@ def test_a_file_that_cannot_be_flushed_is_not_committed(lake: Lake) -> None:
 def test_a_full_disk_is_a_sentence_and_loses_nothing_that_was_there(lake: Lake) -> None:
     keep(lake, deliveries(0, 300))
 
-    with started("commit_on_a_full_disk", lake.folder) as child:
-        said, _ = child.communicate(timeout=60)
+    with started(commit_on_a_full_disk, lake.folder) as (child, heard):
+        said = [*all_that_is_left(heard)]
+        child.join(60)
 
-    assert said.splitlines() == ["nothing was committed True"] * 3
-    assert child.returncode == 0
+    assert said == [("nothing was committed", True)] * 3
+    assert child.exitcode == 0
     assert [counts(lake)[table] for table in ("deliveries", "sender_days")] == [300, 1]
     keep(lake, deliveries(300, 600))
     assert lake.one("SELECT count(DISTINCT event_id) FROM deliveries") == 600
@@ -362,13 +370,12 @@ def test_after_kill_9_at_any_moment_each_commit_that_was_reported_is_there_exact
     reported: set[int] = set()
 
     for number in range(10):
-        with started("commit_in_a_loop", tmp_path / "lake", number * 1_000) as child:
-            assert child.stdout
-            assert child.stdout.readline() == "open\n"
-            lines = [child.stdout.readline() for _ in range(chance.randint(0, 4))]
+        with started(commit_in_a_loop, tmp_path / "lake", number * 1_000) as (child, heard):
+            assert heard.recv() == "open"
+            reported |= {heard.recv() for _ in range(chance.randint(0, 4))}
             time.sleep(chance.random() * 0.1)
             child.kill()
-            reported |= {int(line) for line in [*lines, *child.stdout] if line.endswith("\n")}
+            reported |= {*all_that_is_left(heard)}
 
     with Lake.open(tmp_path / "lake") as lake:
         found = lake.rows(
@@ -391,9 +398,9 @@ def test_a_lake_whose_making_was_killed_is_completed_by_the_next_start(tmp_path:
 
     for number in range(3):
         catalog = tmp_path / f"lake{number}" / CATALOG
-        with started("commit_in_a_loop", catalog.parent, 0) as child:
+        with started(commit_in_a_loop, catalog.parent, 0) as (child, _):
             while not catalog.exists():
-                assert child.poll() is None
+                assert child.exitcode is None
                 time.sleep(0.001)
             time.sleep(chance.random() * 0.15)
         with Lake.open(catalog.parent) as lake:
@@ -407,8 +414,12 @@ def test_nothing_is_fetched_or_written_into_the_home_folder(tmp_path: Path) -> N
     work.mkdir()
     places = dict.fromkeys(("HOME", "USERPROFILE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(home))
 
-    with started("commit_and_show_extensions", work / "lake", PYTHONDONTWRITEBYTECODE="1", **places) as child:
-        said, _ = child.communicate(timeout=60)
+    said = subprocess.check_output(
+        [sys.executable, "-m", "tests.pipeline.lake.commits", work / "lake"],
+        cwd=ROOT,
+        env=os.environ | places | {"PYTHONDONTWRITEBYTECODE": "1"},
+        text=True,
+    )
 
     assert said.splitlines() == ["autoinstall_known_extensions False", "autoload_known_extensions False"]
     assert list(home.iterdir()) == []
@@ -433,6 +444,36 @@ def test_an_extension_of_another_version_is_a_sentence_that_says_what_to_install
         path_of("ducklake", "duckdb_extension_ducklake", "0.9.9")
 
 
+def test_an_extension_that_was_altered_is_not_loaded(tmp_path: Path) -> None:
+    altered = tmp_path / "ducklake.duckdb_extension"
+    content = bytearray(path_of("ducklake", PACKAGES["ducklake"]).read_bytes())
+    content[len(content) // 2] ^= 1
+    altered.write_bytes(content)
+
+    with duckdb.connect(config=CONFIG) as connection, pytest.raises(duckdb.IOException, match="signature"):
+        connection.execute(f"LOAD '{altered}'")
+
+
+def test_what_is_used_again_of_a_lake_holds_nothing_of_it(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        with Lake.open(tmp_path / name) as lake:
+            assert counts(lake)["deliveries"] == 0
+            keep(lake, deliveries(0, 3))
+            lake.connection.execute("CREATE TEMP TABLE left_behind AS SELECT 1")
+            lake.connection.execute("BEGIN")  # and never ended
+
+    with pytest.raises(LakeError, match="a query failed"):
+        lake.one("SELECT count(*) FROM deliveries")
+
+
+def test_an_engine_that_was_locked_down_serves_no_other_lake(tmp_path: Path, lake: Lake) -> None:
+    with Lake.open(lake.folder, read_only=True) as reader:
+        run(reader, "SELECT 1")
+
+    with Lake.open(tmp_path / "other") as other:
+        keep(other, deliveries(0, INLINED_ROWS + 1))
+
+
 def test_times_are_utc_in_and_out(lake: Lake) -> None:
     berlin = datetime.fromisoformat("2027-01-01T00:30:00.123456+01:00")
     keep(lake, deliveries(0, 1, event_time=berlin))
@@ -449,11 +490,29 @@ def add(lake: Lake, rows: pa.Table) -> int:
         return int(lake.insert_new("deliveries", rows, "event_time").num_rows)
 
 
-def test_an_event_is_added_once_however_often_it_comes(lake: Lake) -> None:
-    added = [add(lake, deliveries(0, 5)), add(lake, deliveries(3, 8)), add(lake, deliveries(0, 8))]
+@pytest.fixture(params=["little", "much"])
+def sized(request: pytest.FixtureRequest, lake: Lake) -> Lake:
+    """Return a lake of few files, then one of many, in which known events are looked for in another way."""
+    for number in range(101 if request.param == "much" else 0):
+        (lake.folder / "data").mkdir(exist_ok=True)
+        (lake.folder / "data" / f"other{number}.parquet").touch()
+    return lake
+
+
+def test_as_many_threads_are_used_as_the_data_is_worth(sized: Lake, request: pytest.FixtureRequest) -> None:
+    add(sized, deliveries(0, 1))
+
+    threads = "SELECT current_setting('threads')"
+    with duckdb.connect() as usual:
+        all_there_are = usual.execute(threads).fetchall()[0][0]
+    assert sized.one(threads) == (all_there_are if request.node.callspec.id == "much" else 1)
+
+
+def test_an_event_is_added_once_however_often_it_comes(sized: Lake) -> None:
+    added = [add(sized, deliveries(0, 5)), add(sized, deliveries(3, 8)), add(sized, deliveries(0, 8))]
 
     assert added == [5, 3, 0]
-    assert counts(lake)["deliveries"] == 8
+    assert counts(sized)["deliveries"] == 8
 
 
 def test_an_event_that_comes_twice_in_one_batch_is_added_once(lake: Lake) -> None:
@@ -463,11 +522,11 @@ def test_an_event_that_comes_twice_in_one_batch_is_added_once(lake: Lake) -> Non
     assert lake.one("SELECT max(origin_offset) FROM deliveries") == 2
 
 
-def test_an_event_without_a_time_is_added_once(lake: Lake) -> None:
+def test_an_event_without_a_time_is_added_once(sized: Lake) -> None:
     timeless = deliveries(0, 3, event_time=None)
     mixed = pa.concat_tables([timeless, deliveries(3, 5)])
 
-    assert [add(lake, timeless), add(lake, timeless), add(lake, mixed), add(lake, mixed)] == [3, 0, 2, 0]
+    assert [add(sized, rows) for rows in (timeless, timeless, mixed, mixed)] == [3, 0, 2, 0]
 
 
 @pytest.mark.parametrize(
@@ -479,10 +538,10 @@ def test_an_event_without_a_time_is_added_once(lake: Lake) -> None:
     ],
     ids=["zone", "year before", "year after"],
 )
-def test_an_event_whose_time_was_read_as_another_zone_or_year_is_known(lake: Lake, shift: timedelta) -> None:
-    add(lake, deliveries(0, 3))
+def test_an_event_whose_time_was_read_as_another_zone_or_year_is_known(sized: Lake, shift: timedelta) -> None:
+    add(sized, deliveries(0, 3))
 
-    assert add(lake, deliveries(0, 3, event_time=MOMENT + shift)) == 0
+    assert add(sized, deliveries(0, 3, event_time=MOMENT + shift)) == 0
 
 
 @pytest.mark.parametrize("extreme", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
