@@ -30,13 +30,14 @@ Send = Callable[[Message], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run of the alert stage did."""
+    """What one run of the alert stage did; `answers` has why each channel took nothing, '' where it took a message."""
 
     intended: int = 0
     delivered: int = 0
     failed: int = 0
     dead: int = 0
     errors: list[str] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -53,7 +54,12 @@ def plan(
         ]
         facts = facts_of(
             lake,
-            [noted for each in {each.thread: each for _, each, _ in due}.values() for noted in each.findings],
+            [
+                noted
+                for each in {each.thread: each for _, each, _ in due}.values()
+                for noted in each.findings
+                if noted.sender
+            ],
             internal_domains,
         )
         messages: dict[tuple[str, Reason], Message] = {}
@@ -77,14 +83,20 @@ def _intent(channel: str, each: Group, message: Message, now: datetime) -> dict[
 
 
 def dispatch(
-    lake: Lake, channels: Mapping[str, Send], now: Callable[[], datetime], jitter: Callable[[], float]
+    lake: Lake,
+    channels: Mapping[str, Send],
+    now: Callable[[], datetime],
+    jitter: Callable[[], float],
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Send what is due on `channels`, and note each outcome at once."""
+    """Send what is due on `channels` until `is_stopped`, and note each outcome at once."""
     outcome = Outcome()
     with _sending_alone(lake) as is_alone:
         if not is_alone:
             return outcome
         for each in pending(lake, now()):
+            if is_stopped():
+                break
             if each.channel in channels:
                 _send(lake, each, channels[each.channel], outcome, now, jitter)
     return outcome
@@ -99,12 +111,14 @@ def _send(
         # A secret that is not there yet is put there by people, so it is tried again.
         refusal = error if isinstance(error, DeliveryError) else DeliveryError(str(error), retry=True)
         row = failed(each, refusal, now(), jitter())
+        outcome.answers.setdefault(each.channel, str(error))
         outcome.failed += row["state"] == "failed"
         outcome.dead += row["state"] == "dead"
         if row["state"] == "failed":
             outcome.errors.append(f"channel {each.channel}: {error}")
     else:
         row = delivered(each, now())
+        outcome.answers[each.channel] = ""
         outcome.delivered += 1
     with lake.writing():
         lake.insert("notifications", [row])

@@ -1,9 +1,13 @@
-"""Put findings together that one person will act on at once: by default all that is known of one sender."""
+"""
+Put findings together that one person will act on at once: all that is known of one sender, and what is about no sender
+by its detection, so that a full disk is one message and not one for each job that it stops.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from queries.history import Noted
 from queries.tuning import SEVERITIES
@@ -47,12 +51,13 @@ def group(findings: Iterable[Noted]) -> list[Group]:
 
 def thread_of(noted: Noted) -> str:
     """Return the group that a finding belongs to."""
-    return f"sender {noted.sender}" if noted.sender else f"finding {noted.fingerprint}"
+    return f"sender {noted.sender}" if noted.sender else f"detection {noted.detection}"
 
 
-def _urgency(noted: Noted) -> tuple[bool, int, str]:
+def _urgency(noted: Noted) -> tuple[bool, int, str, datetime]:
     return (
         not noted.is_open,
         SEVERITIES.index(noted.severity) if noted.severity in SEVERITIES else len(SEVERITIES),
         noted.detection,
+        noted.first_seen,
     )

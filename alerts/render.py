@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from alerts import ourselves
 from alerts.decide import Reason
 from alerts.group import Group
 from alerts.message import Message
@@ -22,28 +23,56 @@ _MOST_DEVICES = 5
 
 
 def render(group: Group, reason: Reason, facts: Mapping[str, SenderFacts], now: datetime) -> Message:
-    """Return the message about `group`; `facts` are those of each finding, by fingerprint."""
+    """Return the message about `group`; `facts` are those of each finding about a sender, by fingerprint."""
     first = group.findings[0]
-    about = facts[first.fingerprint]
-    advice, hint = advise(about)
     is_over = reason is Reason.RESOLVED
+    told = (
+        _told_of_sender(group, facts[first.fingerprint], reason, now)
+        if first.sender
+        else _told_of_us(group, reason, now)
+    )
     return Message(
         id=event_id_of(group.thread, reason, *sorted(group.firing), now.isoformat()),
         thread=group.thread,
         reason=reason.value,
         severity="info" if is_over else first.severity,
         title=_title(group, is_over=is_over),
-        summary=_over(group, now) if is_over else _summary(first, about, reason, now),
-        facts=_facts(group, about, None if is_over else advice),
-        hint="" if is_over else hint,
+        summary=_over(group, now) if is_over else told.summary,
+        facts=told.facts,
+        hint=told.hint,
         noticed_at=now,
-        data=_data(group, facts, None if is_over else advice),
+        data=_data(group, facts, told.advice),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What differs between a message about a sender and one about ourselves."""
+
+    summary: str
+    facts: tuple[tuple[str, str], ...]
+    hint: str
+    advice: Advice | None = None
+
+
+def _told_of_sender(group: Group, about: SenderFacts, reason: Reason, now: datetime) -> _Told:
+    if reason is Reason.RESOLVED:
+        return _Told("", _facts(group, about, None), "")
+    advice, hint = advise(about)
+    return _Told(_summary(group.findings[0], about, reason, now), _facts(group, about, advice), hint, advice)
+
+
+def _told_of_us(group: Group, reason: Reason, now: datetime) -> _Told:
+    if reason is Reason.RESOLVED:
+        return _Told("", ourselves.facts_when_over(group), "")
+    return _Told(ourselves.summary(group), ourselves.facts(group, now), ourselves.hint(group))
+
+
 def title_of(noted: Noted) -> str:
-    """Return the title of a finding, with its sender."""
-    return detection_of(noted.detection).title.replace("{sender}", noted.sender)
+    """Return the title of a finding, with the sender or whatever else it is about."""
+    about = detection_of(noted.detection)
+    value = noted.sender or str(noted.facts.get(about.about[0]) or "")
+    return about.title.replace(f"{{{about.about[0]}}}", value)
 
 
 def late_by(noted: Noted, now: datetime) -> str:
@@ -118,7 +147,7 @@ def _data(group: Group, facts: Mapping[str, SenderFacts], advice: Advice | None)
                 "is_late": noted.is_late,
                 "over_at": noted.over_at.isoformat() if noted.over_at else None,
                 "because": noted.because or None,
-                "facts": _plain(asdict(facts[noted.fingerprint])),
+                "facts": _plain(asdict(facts[noted.fingerprint]) if noted.sender else dict(noted.facts)),
             }
             for noted in group.findings
         ],

@@ -31,6 +31,7 @@ from pipeline.model import Pull, Window
 from pipeline.outside import Outside
 from pipeline.replay import Replayed, replay
 from pipeline.settings import Part, Settings
+from pipeline.stopping import until_stopped
 from pipeline.zones import zone_of
 from queries.detect import Outcome as DetectOutcome
 from queries.detect import detect
@@ -55,7 +56,7 @@ class Cycle:
 
 @dataclass(slots=True)
 class Service:
-    """The three stages with everything handed in; `now` is the clock of all of them."""
+    """The three stages with everything handed in; `now` is the clock of all of them, `stop` ends each of them early."""
 
     settings: Settings
     now: Now = utc_now
@@ -83,6 +84,11 @@ class Service:
             self._outside.http.close()
             self._outside = None
 
+    def with_settings(self, settings: Settings) -> Service:
+        """Return this service under other settings; what runs by the old ones keeps the connections that it has."""
+        is_same_world = (settings.microsoft, settings.lake) == (self.settings.microsoft, self.settings.lake)
+        return replace(self, settings=settings, _outside=self._outside if is_same_world else None)
+
     def ingest(self, lake: Lake, names: tuple[str, ...] = ()) -> tuple[list[IngestOutcome], list[str]]:
         """Read each source, or those named; return what they brought and what failed."""
         return self._read(lake, self._sources(names), lambda part: part.module.pull_of(part.settings, self.outside), "")
@@ -109,7 +115,8 @@ class Service:
             if self.stop.is_set():
                 break
             try:
-                outcome = run_source(lake, part.name, pull_of(part), self.now, errand=errand)
+                pull = until_stopped(pull_of(part), self.stop)
+                outcome = run_source(lake, part.name, pull, self.now, errand=errand)
             except AuthsunsetError as error:
                 failures.append(f"source {part.name}: {error}")
                 continue
@@ -123,6 +130,8 @@ class Service:
         for name in names:
             detection(name)  # one that does not exist is said, with those that do
         for each in self.detections():
+            if self.stop.is_set():
+                break
             if names and not {each.id, each.id.rpartition("/")[2]} & set(names):
                 continue
             try:
@@ -138,7 +147,7 @@ class Service:
             lake, list(settings.channels), self.now(), settings.alerts.remind_after, settings.tenant.domains
         )
         with channels_of(settings) as channels:
-            outcome = dispatch(lake, channels, self.now, self.jitter)
+            outcome = dispatch(lake, channels, self.now, self.jitter, self.stop.is_set)
         outcome.intended = intended
         return outcome, outcome.errors
 
@@ -150,7 +159,7 @@ class Service:
     def maintain_when_due(self, lake: Lake) -> list[str]:
         """Maintain the lake when `maintain_every` is over since the last time; return what failed."""
         last = maintained_at(lake)
-        if last is not None and self.now() - last < self.settings.lake.maintain_every:
+        if self.stop.is_set() or (last is not None and self.now() - last < self.settings.lake.maintain_every):
             return []
         try:
             self.maintain(lake)

@@ -78,10 +78,15 @@ class TenantSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
-    """[alerts]: how often the outbox is looked at, and when an open problem is said again."""
+    """
+    [alerts]: how often the outbox is looked at, and when an open problem is said again.
+
+    `undelivered_on_stderr` says what no channel takes on stderr, even with --quiet.
+    """
 
     every: Span = timedelta(seconds=15)
     remind_after: Span = timedelta(days=1)
+    undelivered_on_stderr: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from pipeline.lake.tables import TABLES, ddl_of
 from pipeline.model import TIME, Window
 from pipeline.spans import span_of
 from queries.ask import ask, rows_of_query
+from queries.detect import OPEN_FINDINGS
 from queries.detection import Detection
 from queries.sql_files import SqlFile
 
@@ -45,9 +46,7 @@ _USUAL: Mapping[str, Any] = {
     "evidence": "usage",
 }
 _SPECIAL = {
-    "open_findings": pa.schema(
-        [("fingerprint", pa.string()), ("sender", pa.string()), ("since", TIME), ("last_seen", TIME)]
-    ),
+    "open_findings": OPEN_FINDINGS,
     "asked": pa.schema([("sender", pa.string()), ("reply_class", pa.string()), ("since", TIME)]),
 }
 _NUMBERS = count(1)

@@ -19,17 +19,23 @@ import pyarrow as pa
 
 from pipeline.errors import DetectionError
 from pipeline.lake import Lake
-from pipeline.model import TIME, TIME_OF, Window
+from pipeline.lake.tables import TIME_KEPT
+from pipeline.model import TIME, Window
 from queries.ask import ask, rows_of_query
 from queries.detection import Detection
 from queries.finding import Finding, merge
 from queries.history import Ending, Noted, entries, latest, noted_of, over_entries
 from queries.sql_files import sql_file
 
-_TIME_COLUMN = {**TIME_OF, "sender_days": "day"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OPEN_FINDINGS = pa.schema(
-    [("fingerprint", pa.string()), ("sender", pa.string()), ("since", TIME), ("last_seen", TIME)]
+OPEN_FINDINGS = pa.schema(
+    [
+        ("fingerprint", pa.string()),
+        ("sender", pa.string()),
+        ("thing", pa.string()),  # what it is about, where that is no sender
+        ("since", TIME),
+        ("last_seen", TIME),
+    ]
 )
 
 
@@ -117,7 +123,7 @@ def _touched(lake: Lake, detection: Detection, cursor: int | None, newest: int) 
         )
         if cursor is not None and newest <= cursor:
             continue
-        bucket = f"CAST(floor(epoch(CAST({_TIME_COLUMN[table]} AS TIMESTAMPTZ)) / {seconds}) AS BIGINT)"
+        bucket = f"CAST(floor(epoch(CAST({TIME_KEPT[table]} AS TIMESTAMPTZ)) / {seconds}) AS BIGINT)"
         for (number,) in lake.connection.execute(f"SELECT DISTINCT {bucket} FROM {rows}").fetchall():
             if number is not None:
                 starts.add(_EPOCH + timedelta(seconds=number * seconds))
@@ -142,11 +148,17 @@ def _endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dic
     if not open_now:
         return {}
     rows = [
-        {"fingerprint": each.fingerprint, "sender": each.sender, "since": each.first_seen, "last_seen": each.last_seen}
+        {
+            "fingerprint": each.fingerprint,
+            "sender": each.sender,
+            "thing": str(each.facts.get(detection.about[0])),
+            "since": each.first_seen,
+            "last_seen": each.last_seen,
+        }
         for each in open_now
     ]
     file = sql_file("over", detection.over_when)
-    lake.connection.register("open_findings", pa.Table.from_pylist(rows, schema=_OPEN_FINDINGS))
+    lake.connection.register("open_findings", pa.Table.from_pylist(rows, schema=OPEN_FINDINGS))
     try:
         found = rows_of_query(lake.connection, f"over/{file.name}", file.sql, {})
     finally:

@@ -18,7 +18,7 @@ from pipeline.errors import DetectionError, Place
 from pipeline.spans import span_of
 from queries.sql_files import take_apart
 
-TOPICS = ("rejection", "residual")
+TOPICS = ("health", "rejection", "residual")
 
 _NEEDED = ("title", "why", "severity", "every", "window", "reads", "about", "over_when", "remedy")
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CONDUCTORS = ("pipeline.cli", "pipeline.service", "pipeline.scheduler", "pipeline.web", "pipeline.__main__")
+CONDUCTORS = (
+    "pipeline.cli",
+    "pipeline.service",
+    "pipeline.scheduler",
+    "pipeline.web",
+    "pipeline.work",
+    "pipeline.__main__",
+)
 MODULES = sorted(path for package in ("pipeline", "queries", "alerts") for path in (ROOT / package).rglob("*.py"))
 FORBIDDEN_WORDS = ("handle", "handler", "process", "manager", "helper", "util", "utils", "misc")
 

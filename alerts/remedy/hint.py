@@ -57,6 +57,11 @@ def render_hint(facts: SenderFacts, advice: Advice) -> str:
     return _templates().get_template(f"{name}.md.j2").render(_values(facts, advice, case)).strip() + "\n"
 
 
+def render_own_hint(name: str, values: Mapping[str, Any]) -> str:
+    """Return the Markdown hint `name`, which is about authsunset itself, with `values` in it."""
+    return _templates().get_template(f"{name}.md.j2").render(values).strip() + "\n"
+
+
 def md(value: object) -> Ready:
     """Return `value` as Markdown that reads as that very text, on one line and not longer than 120 characters."""
     seen = "".join(_visible(character) for character in str(value)[: 4 * LONGEST_VALUE])

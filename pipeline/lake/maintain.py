@@ -29,7 +29,10 @@ _MESSAGE_IS_DONE = (
     "notification_id IN (SELECT notification_id FROM notifications GROUP BY ALL "
     "HAVING max_by(state, noted_at) IN ('delivered', 'dead'))"
 )
-_ONLY = {"findings": _FINDING_IS_OVER, "notifications": _MESSAGE_IS_DONE}
+_JOB_IS_WELL = (
+    "job NOT IN (SELECT job FROM jobs GROUP BY ALL HAVING max_by(state, noted_at) IN ('failed', 'overrunning'))"
+)
+_ONLY = {"findings": _FINDING_IS_OVER, "notifications": _MESSAGE_IS_DONE, "jobs": _JOB_IS_WELL}
 """What is still open or unsent stays, however old it is."""
 
 

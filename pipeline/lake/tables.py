@@ -140,6 +140,18 @@ BOOKS: dict[str, pa.Schema] = {
             ("error", pa.string()),
         ]
     ),
+    # What became of our own jobs. A row is written when one fails, goes on for too long, was missed, or gets through
+    # again, and while it goes on ever more rarely.
+    "jobs": pa.schema(
+        [
+            ("job", pa.string()),  # source X · detection X · channel X · delivery · maintenance
+            ("state", pa.string()),  # failed · overrunning · missed · recovered
+            ("since", TIME),  # the first failure in a row, the start of the run, the first turn that was missed
+            ("noted_at", TIME),  # each row of a job is later than the one before it
+            ("times", pa.int64()),  # failures in a row, or turns left out
+            ("error", pa.string()),  # the last one, as a sentence
+        ]
+    ),
     "meta": pa.schema([("key", pa.string()), ("value", pa.string())]),
 }
 
@@ -179,6 +191,7 @@ TIME_KEPT: Mapping[str, str] = {
     "sender_days": "day",
     "findings": "noted_at",
     "notifications": "noted_at",
+    "jobs": "noted_at",
 }
 """The tables of which old rows may go, and the column that tells their age."""
 

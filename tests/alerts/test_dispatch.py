@@ -92,6 +92,30 @@ def test_one_failing_channel_never_stops_the_other(lake: Lake) -> None:
     assert [(row["channel"], row["state"]) for row in waiting(lake)] == [("mail", "dead")]
 
 
+def test_each_channel_that_was_asked_has_an_answer_and_one_message_taken_is_enough(lake: Lake) -> None:
+    mail, teams = Receiver(answers=[DeliveryError("gone", retry=False)]), Receiver(answers=[DeliveryError("busy")] * 2)
+    keep(lake, "deliveries", REFUSED, REFUSED | {"sender": "erp@contoso.example"})
+    detect(lake, detection("basic_auth_refused"), NOW)
+    plan(lake, ["mail", "teams", "idle"], NOW, DAY)
+
+    outcome = dispatch(lake, {"mail": mail, "teams": teams}, at(NOW), lambda: 0.5)
+
+    assert outcome.answers == {"mail": "", "teams": "busy"}
+
+
+def test_asked_to_stop_it_stops_between_two_messages(lake: Lake) -> None:
+    mail = Receiver()
+    keep(lake, "deliveries", REFUSED, REFUSED | {"sender": "erp@contoso.example"})
+    detect(lake, detection("basic_auth_refused"), NOW)
+    plan(lake, ["mail"], NOW, DAY)
+
+    dispatch(lake, {"mail": mail}, at(NOW), lambda: 0.5, lambda: bool(mail.taken))
+    assert len(mail.taken) == 1
+
+    dispatch(lake, {"mail": mail}, at(NOW), lambda: 0.5)
+    assert len(set(mail.seen)) == 2
+
+
 def test_a_message_that_was_refused_for_good_is_not_tried_again(lake: Lake) -> None:
     broken = Receiver(answers=[DeliveryError("gone", retry=False)])
     keep(lake, "deliveries", REFUSED)

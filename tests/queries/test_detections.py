@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.lake.tables import TABLES
+from pipeline.lake.tables import TABLES, TIME_KEPT
 from queries.cases import WITH_CASES, case_connection, failures_of, failures_of_file
 from queries.detection import Detection, detections
 from queries.sql_files import names_in, sql_file
@@ -29,7 +29,7 @@ def test_cases_fire_stay_silent_and_stand_at_the_edge_of_the_window(detection: D
     edges = [
         case
         for case in detection.cases
-        if any("event_time" in row or "day" in row for rows in case["given"].values() for row in rows)
+        if any(TIME_KEPT[table] in row for table, rows in case["given"].items() for row in rows)
     ]
 
     assert firing
@@ -40,7 +40,7 @@ def test_cases_fire_stay_silent_and_stand_at_the_edge_of_the_window(detection: D
 @pytest.mark.parametrize("detection", ALL, ids=IDS)
 def test_header_is_whole(detection: Detection) -> None:
     assert detection.severity in SEVERITIES
-    assert "{sender}" in detection.title
+    assert all(f"{{{name}}}" in detection.title for name in detection.about)
     assert detection.why.endswith(".")
     assert detection.known_gaps
     assert detection.references

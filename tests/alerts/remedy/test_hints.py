@@ -359,8 +359,8 @@ def test_a_hole_in_a_template_is_an_error_and_not_a_blank() -> None:
         _templates().from_string("{{ nothing_of_that_name }}").render()
 
 
-def test_every_hint_is_for_a_way_or_for_a_reply() -> None:
+def test_every_hint_is_for_a_way_a_reply_or_ourselves() -> None:
     names = {path.name.removesuffix(".md.j2") for path in (files("alerts.remedy") / "hints").iterdir()}
 
     hints = {name for name in names if not name.startswith("_")}
-    assert hints == {*ways(), "smtp_auth_off", "not_authenticated", "policy_block"}
+    assert hints == {*ways(), "smtp_auth_off", "not_authenticated", "policy_block", "job_failing", "job_overrunning"}
