@@ -154,25 +154,37 @@ _IDS = {"event_id", "request_id", "queue_id", "session_id", "trace_id"}
 
 
 def _clean_table(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if field.type == pa.string() and table.num_rows:
-            clean = _clean_column(table[field.name], _MORE_THAN_AN_ID if field.name in _IDS else _SUSPECT)
-            if clean is not None:
-                table = table.set_column(place, field, clean)
+    texts = [field.name for field in table.schema if field.type == pa.string()] if table.num_rows else []
+    for suspect, names in (
+        (_SUSPECT, [name for name in texts if name not in _IDS]),
+        (_MORE_THAN_AN_ID, [name for name in texts if name in _IDS]),
+    ):
+        for name, clean in _clean_columns(table.select(names), suspect).items():
+            table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), clean)
     return table
 
 
-def _clean_column(column: pa.ChunkedArray, suspect: str) -> pa.Array | None:
-    """Return `column` without credentials, or None where it holds none; each text is looked at once."""
-    encoded = pa.concat_arrays(column.chunks).dictionary_encode()
-    is_suspect = pc.match_substring_regex(encoded.dictionary, suspect)
-    if not pc.any(is_suspect).as_py():
-        return None
-    texts = encoded.dictionary.to_pylist()
-    clean = [redacted_value(text) if look else text for text, look in zip(texts, is_suspect.to_pylist(), strict=True)]
-    if clean == texts:
-        return None
-    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(clean, pa.string())).cast(pa.string())
+def _clean_columns(table: pa.Table, suspect: str) -> dict[str, pa.Array]:
+    """Return those columns of `table` that held credentials, without them; each text is looked at once."""
+    encoded = {name: pa.concat_arrays(table[name].chunks).dictionary_encode() for name in table.column_names}
+    if not encoded:
+        return {}
+    # All at once, because a pattern is compiled each time that it is asked for.
+    is_suspect = pc.match_substring_regex(pa.concat_arrays([each.dictionary for each in encoded.values()]), suspect)
+    cleaned = {}
+    start = 0
+    for name, column in encoded.items():
+        looks = is_suspect.slice(start, len(column.dictionary))
+        start += len(looks)
+        if looks.true_count and (clean := _cleaned(column.dictionary.to_pylist(), looks.to_pylist())):
+            values = pa.DictionaryArray.from_arrays(column.indices, pa.array(clean, pa.string()))
+            cleaned[name] = values.cast(pa.string())
+    return cleaned
+
+
+def _cleaned(texts: list[str], looks: list[bool]) -> list[str] | None:
+    clean = [redacted_value(text) if look else text for text, look in zip(texts, looks, strict=True)]
+    return clean if clean != texts else None
 
 
 def _clean(value: Any) -> Any:

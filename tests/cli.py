@@ -7,11 +7,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pipeline.cli import main
+from pipeline.lake import Lake
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_DATA = ROOT / "sample_data"
@@ -97,6 +99,11 @@ def settings_in(folder: Path, text: str = SETTINGS) -> Path:
     path = folder / "authsunset.toml"
     path.write_text(text.format(folder=folder.as_posix()), "utf-8")
     return path
+
+
+def lake_of(settings: Path) -> AbstractContextManager[Lake]:
+    """Return the lake of SETTINGS, to look into without a command."""
+    return Lake.open(settings.parent / "lake", read_only=True)
 
 
 def mails_in(folder: Path) -> list[Path]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli import SAMPLE_DATA, SETTINGS, authsunset, settings_in
+from tests.cli import SAMPLE_DATA, SETTINGS, authsunset, lake_of, mails_in, settings_in
 
 GOOD = SAMPLE_DATA / "postfix" / "refused_at_mail_from.log"
 GOOD_SENDER = "ticket@fabrikam.example"
@@ -47,16 +46,26 @@ def test_a_bad_file_never_spoils_the_good_one_beside_it(make, tmp_path: Path) ->
     shutil.copy(GOOD, tmp_path / "logs" / "mail.log")
     make(tmp_path / "logs" / "mail.log.bad")
 
-    ran = authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+    ran = authsunset("-c", settings, "ingest", cwd=tmp_path)
 
-    found = json.loads(
-        authsunset(
-            "-c", settings, "query", "--sql", "SELECT DISTINCT sender FROM findings", "--format", "json", cwd=tmp_path
-        ).out
-    )
+    with lake_of(settings) as lake:
+        found = lake.rows("SELECT sender FROM deliveries WHERE reply_class = 'basic_retired'")
     assert GOOD_SENDER in {row["sender"] for row in found}
     assert "mail.log.bad" in ran.err
     assert ran.code == (0 if make in {an_empty_file, a_line_of_ten_megabytes} else 1)
+
+
+def test_a_run_with_a_bad_file_goes_on_to_findings_and_messages_and_says_that_it_failed(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    shutil.copy(GOOD, tmp_path / "logs" / "mail.log")
+    a_log_of_an_unknown_kind(tmp_path / "logs" / "mail.log.bad")
+
+    ran = authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+
+    with lake_of(settings) as lake:
+        assert GOOD_SENDER in {row["sender"] for row in lake.rows("SELECT sender FROM findings")}
+    assert mails_in(tmp_path)
+    assert (ran.code, "mail.log.bad" in ran.err) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -84,21 +93,11 @@ def test_a_truncated_gz_keeps_what_came_before_and_is_a_gap(tmp_path: Path) -> N
     settings = settings_in(tmp_path)
     a_truncated_gz(tmp_path / "logs" / "mail.log.1.gz")
 
-    authsunset("-c", settings, "run", "--once", cwd=tmp_path)
-    authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+    authsunset("-c", settings, "ingest", cwd=tmp_path)
+    authsunset("-c", settings, "ingest", cwd=tmp_path)
 
-    rows = json.loads(
-        authsunset(
-            "-c",
-            settings,
-            "query",
-            "--sql",
-            "SELECT (SELECT count(*) FROM deliveries) AS rows, cause FROM gaps",
-            "--format",
-            "json",
-            cwd=tmp_path,
-        ).out
-    )
+    with lake_of(settings) as lake:
+        rows = lake.rows("SELECT (SELECT count(*) FROM deliveries) AS rows, cause FROM gaps")
     assert len(rows) == 1
     assert rows[0]["rows"] > 10
     assert "cut off" in rows[0]["cause"]
@@ -108,20 +107,11 @@ def test_a_line_of_ten_megabytes_is_in_quarantine_and_its_neighbours_in_the_lake
     settings = settings_in(tmp_path)
     a_line_of_ten_megabytes(tmp_path / "logs" / "mail.log")
 
-    authsunset("-c", settings, "run", "--once", cwd=tmp_path)
+    authsunset("-c", settings, "ingest", cwd=tmp_path)
 
-    [row] = json.loads(
-        authsunset(
-            "-c",
-            settings,
-            "query",
-            "--sql",
-            "SELECT octet_length(raw) AS kept, reason FROM quarantine",
-            "--format",
-            "json",
-            cwd=tmp_path,
-        ).out
-    )
+    with lake_of(settings) as lake:
+        [row] = lake.rows("SELECT octet_length(raw) AS kept, reason FROM quarantine")
+        assert lake.one("SELECT count(*) FROM deliveries") > 10
     assert 0 < row["kept"] <= 1 << 20
     assert row["reason"]
 

@@ -78,7 +78,8 @@ def as_text(sample: Path) -> bytes:
 def in_pieces(body: bytes) -> list[bytes]:
     """Cut a log as one that grows is cut, so that what is half read passes through `carry` as well."""
     lines = body.splitlines(keepends=True)
-    return [b"".join(lines[start : start + 7]) for start in range(0, len(lines), 7)]
+    size = max(7, len(lines) // 4 | 1)
+    return [b"".join(lines[start : start + size]) for start in range(0, len(lines), size)]
 
 
 @pytest.mark.parametrize("where", WHERE)
@@ -103,7 +104,8 @@ def test_what_is_read_holds_no_credential(sample: Path, where: str) -> None:
 def test_a_password_in_the_input_of_every_format_is_nowhere_in_the_lake_and_in_no_message(
     tmp_path: Path, lake: Lake
 ) -> None:
-    for number, sample in enumerate(SAMPLES):
+    one_of_each = {sample.parent.name: sample for sample in SAMPLES}.values()
+    for number, sample in enumerate(one_of_each):
         path = tmp_path / f"{sample.parent.name}-{sample.stem}{sample.suffix}"
         path.write_bytes(spoilt(as_text(sample), WHERE[number % len(WHERE)]))
         run_source(

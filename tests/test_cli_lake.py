@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import SAMPLE_DATA, authsunset, settings_in
+from pipeline.lake.audit import audit
+from pipeline.lake.hash import hash_of
+from tests.cli import SAMPLE_DATA, authsunset, lake_of, settings_in
 
 BROKEN = b"\xffno header \x1b[2J of a line that names anna@contoso.example\n"
 
@@ -77,15 +79,17 @@ def test_an_audit_that_does_not_add_up_ends_with_1(ingested: Path, tmp_path: Pat
 
 
 def test_maintain_says_what_it_did_and_leaves_the_evidence_as_it_is(ingested: Path) -> None:
-    before, _ = run(ingested, "lake", "hash")
+    with lake_of(ingested) as lake:
+        before = hash_of(lake)
 
     _, first = run(ingested, "lake", "maintain")
     _, again = run(ingested, "lake", "maintain")
 
     assert "written from the catalog into files" in first
     assert "snapshots" not in again
-    assert run(ingested, "lake", "hash")[0] == before
-    run(ingested, "lake", "audit")
+    with lake_of(ingested) as lake:
+        assert hash_of(lake) == before
+        assert all(check.holds for check in audit(lake))
 
 
 def test_a_replay_reads_what_was_put_right(tmp_path: Path) -> None:
@@ -124,8 +128,8 @@ def test_a_purge_asks_first_and_then_leaves_nothing(ingested: Path, tmp_path: Pa
 
     assert "cannot be undone" in asked
     assert "removed or blanked" in done
-    sql = "SELECT count(*) AS n FROM deliveries WHERE sender = '" + sender + "'"
-    assert json.loads(run(settings, "query", "--sql", sql, "--format", "json")[0]) == [{"n": 0}]
+    with lake_of(settings) as lake:
+        assert lake.one("SELECT count(*) FROM deliveries WHERE sender = ?", [sender]) == 0
 
 
 def test_settings_name_a_table_whose_rows_may_go(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.pipeline.formats.test_samples import AS_OF, SAMPLES, format_of, parse
 
 FOLLOWED = [sample for sample in SAMPLES if not find(FORMATS, format_of(sample)).WHOLE]
 WHOLE = [sample for sample in SAMPLES if sample not in FOLLOWED]
-MOST_CUTS = 16
+MOST_CUTS = 8
 
 
 def pieces_of(body: bytes, cuts: list[int]) -> list[bytes]:
