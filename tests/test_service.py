@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from pipeline.clock import Clock, system_clock
 from pipeline.errors import LakeError
@@ -69,7 +68,6 @@ min_minutes_of_times = 0
         )
     )
 )
-NEEDS_PROC = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc for what a job waits for")
 A_WHILE_S = 90.0
 """How long a test waits for what takes a second or two, on a machine that has other things to do."""
 
@@ -97,10 +95,6 @@ class Process:
     def says(self, words: str) -> bool:
         return until(lambda: words in self.said())
 
-    def waits_for_the_lake(self) -> bool:
-        """Wait until a job of it asks for the lock of the lake."""
-        return until(lambda: any("writer.lock" in path for path in open_files_of(self.running.pid)))
-
     def signal(self, number: int) -> None:
         assert self.running.pid
         os.kill(self.running.pid, number)
@@ -110,12 +104,6 @@ class Process:
         assert not self.running.is_alive(), f"it still runs after {seconds} s: {self.said()}"
         assert self.running.exitcode == code, self.said()
         assert "Traceback" not in self.said()
-
-
-def open_files_of(pid: int | None) -> Iterator[str]:
-    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
-        with suppress(OSError):
-            yield str(descriptor.readlink())
 
 
 @contextmanager
@@ -133,11 +121,14 @@ def process(folder: Path, *arguments: str) -> Iterator[Process]:
 
 
 @contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock that every writer of the lake waits for, so that no job gets through."""
-    (folder / "lake").mkdir(exist_ok=True)
-    with FileLock(folder / "lake" / "writer.lock"):
-        yield
+def silent_relay(folder: Path) -> Iterator[socket.socket]:
+    """Give the service a refused sender, and a relay that takes connections and never says a word."""
+    shutil.copy(REFUSED, folder / "logs" / "mail.log")
+    with socket.create_server(("127.0.0.1", 0)) as relay:
+        relay.settimeout(A_WHILE_S)
+        where = f'host = "127.0.0.1"\nport = {relay.getsockname()[1]}\nstarttls = false'
+        settings_in(folder, QUICK.replace('folder = "{folder}/mail"', where))
+        yield relay
 
 
 @dataclass
@@ -445,43 +436,42 @@ def listen(receiver: socket.socket, told: list[str]) -> None:
         told.append(receiver.recv(4096).decode())
 
 
-@NEEDS_PROC
 def test_a_job_that_does_not_end_in_time_is_left_and_named(tmp_path: Path) -> None:
-    settings_in(tmp_path, QUICK)
+    settings_in(tmp_path)
 
-    with writer_lock(tmp_path), process(tmp_path) as service:
-        assert service.says("running: 1 sources")
-        assert service.waits_for_the_lake()
+    with silent_relay(tmp_path) as relay, process(tmp_path) as service:
+        connection, _ = relay.accept()
         service.signal(signal.SIGTERM)
         service.ends_with(0)
+        connection.close()
 
-        assert "source relay was cut off: what it had not finished is done again at the next start" in service.said()
+    assert "stopping, once these have ended: delivery" in service.said()
+    assert "delivery was cut off: what it had not finished is done again at the next start" in service.said()
 
 
-@NEEDS_PROC
 def test_asked_a_second_time_it_is_gone_at_once(tmp_path: Path) -> None:
-    settings_in(tmp_path, QUICK)
+    settings_in(tmp_path)
 
-    with writer_lock(tmp_path), process(tmp_path) as service:
-        assert service.says("running: 1 sources")
-        assert service.waits_for_the_lake()
+    with silent_relay(tmp_path) as relay, process(tmp_path) as service:
+        connection, _ = relay.accept()
         service.signal(signal.SIGINT)
         assert service.says("stopping, once these have ended:")
         service.signal(signal.SIGINT)
         service.ends_with(130, 3)
+        connection.close()
 
 
-@NEEDS_PROC
 def test_a_cycle_for_cron_ends_when_asked_and_the_next_one_goes_on(tmp_path: Path) -> None:
     settings_in(tmp_path)
-    shutil.copy(REFUSED, tmp_path / "logs" / "mail.log")
 
-    with writer_lock(tmp_path), process(tmp_path, "--once") as service:
-        assert service.waits_for_the_lake()
+    with silent_relay(tmp_path) as relay, process(tmp_path, "--once") as service:
+        connection, _ = relay.accept()
         service.signal(signal.SIGTERM)
+        connection.close()
         service.ends_with(143)
-
     assert "stopped before the cycle was through" in service.said()
-    done = run_once(Service(load(tmp_path / "authsunset.toml")), system_clock(), Signals())
-    assert done is not None
-    assert done.rows == 5
+
+    settings_in(tmp_path, QUICK)
+    clock = clock_at(datetime.now(UTC) + timedelta(hours=1))
+    run_once(Service(load(tmp_path / "authsunset.toml"), now=clock.now), clock, Signals())
+    assert len(mails_in(tmp_path)) == 1
