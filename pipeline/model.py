@@ -153,6 +153,8 @@ def event_id_of(*parts: object) -> str:
 def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Return `rows` as an Arrow table with the schema of `table`; a column that a row does not name is NULL."""
     schema = SCHEMAS[table]
+    if not rows:
+        return schema.empty_table()
     return pa.table(
         {name: pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names},
         schema=schema,

@@ -326,7 +326,7 @@ def test_a_run_whose_cursor_is_moved_all_the_time_gives_up_with_a_sentence(lake:
 
 
 def test_two_runs_of_one_source_at_once_keep_what_one_alone_keeps(tmp_path: Path) -> None:
-    content = b"".join(mail(number) + b"no log line\n" * (number % 9 == 0) for number in range(24))
+    content = b"".join(mail(number) + b"no log line\n" * (number % 9 == 0) for number in range(15))
     together = Barrier(2)
 
     def run() -> int:
@@ -341,11 +341,11 @@ def test_two_runs_of_one_source_at_once_keep_what_one_alone_keeps(tmp_path: Path
         assert evidence_of(lake) == evidence_alone(tmp_path, content)
         assert counts(lake)["reads"] == lake.one("SELECT count(DISTINCT from_offset) FROM reads")
         assert sums_of_days(lake) == counted_rows(lake)
-    assert sum(kept) == 24
+    assert sum(kept) == 15
 
 
 def test_two_sources_with_the_same_lines_at_once_keep_them_once(tmp_path: Path) -> None:
-    content = mails(0, 24)
+    content = mails(0, 15)
     together = Barrier(2)
 
     def run(source: str) -> int:
@@ -358,7 +358,7 @@ def test_two_sources_with_the_same_lines_at_once_keep_them_once(tmp_path: Path) 
 
     with Lake.open(tmp_path / "shared", read_only=True) as lake:
         assert evidence_of(lake) == evidence_alone(tmp_path, content)
-    assert sum(kept) == 24
+    assert sum(kept) == 15
 
 
 def evidence_of(lake: Lake) -> str:

@@ -120,7 +120,7 @@ def historical(records: int) -> bytes:
     return "\r\n".join(lines).encode("utf-16-le")
 
 
-@pytest.mark.parametrize(("records", "gaps"), [(99_998, 0), (99_999, 1), (100_000, 1)])
+@pytest.mark.parametrize(("records", "gaps"), [(99_998, 0), (99_999, 1)])
 def test_an_export_that_microsoft_cut_is_a_gap(records: int, gaps: int) -> None:
     parsed = read("historical_search", Chunk(historical(records), "search.csv", as_of=AS_OF), {})
 

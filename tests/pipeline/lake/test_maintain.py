@@ -156,6 +156,19 @@ def test_maintenance_again_and_again_leaves_a_bounded_number_of_files(lake: Lake
     assert len(parquet_in(lake)) <= 2 * len(status_of(lake))
 
 
+MENTIONS = [
+    "{0},{0};{0} {0}",
+    "\\n{0}\\t{0}\\u003c{0}",
+    "%3C{0}%3E",
+    "user=anna.b%40contoso.example",
+    "anna.b=40contoso.example",
+    "rfc822;anna.b+40contoso.example",
+    "bounces+anna.b=contoso.example@relay.example",
+    "anna\\.b@contoso\\.example",
+    "it was '{0}'.",
+]
+
+
 class TestPurge:
     def test_a_person_is_gone_and_others_are_not(self, lake: Lake) -> None:
         keep(lake, "deliveries", {**REFUSED, "sender": "anna@contoso.example", "event_id": "1"})
@@ -202,30 +215,19 @@ class TestPurge:
             assert person not in str(lake.rows(f"SELECT * FROM {row['table']}"))
         assert person.encode() not in (lake.folder / CATALOG).read_bytes()
 
-    @pytest.mark.parametrize(
-        "mention",
-        [
-            "{0},{0};{0} {0}",
-            "\\n{0}\\t{0}\\u003c{0}",
-            "%3C{0}%3E",
-            "user=anna.b%40contoso.example",
-            "anna.b=40contoso.example",
-            "rfc822;anna.b+40contoso.example",
-            "bounces+anna.b=contoso.example@relay.example",
-            "anna\\.b@contoso\\.example",
-            "it was '{0}'.",
-        ],
-    )
-    def test_every_way_to_write_an_address_is_a_mention(self, mention: str, lake: Lake) -> None:
-        said = mention.format("anna.b@contoso.example")
+    def test_every_way_to_write_an_address_is_a_mention(self, lake: Lake) -> None:
+        mentions = [each.format("anna.b@contoso.example") for each in MENTIONS]
         with lake.writing():
-            lake.insert("quarantine", [{"raw": said.encode(), "event_id": "q", "reason": said, "origin": said}])
-            lake.insert("notifications", [{"notification_id": "n", "message": json.dumps({"text": f"hello\n{said}"})}])
+            for said in mentions:
+                lake.insert("quarantine", [{"raw": said.encode(), "event_id": "q", "reason": said, "origin": said}])
+                lake.insert("notifications", [{"message": json.dumps({"text": f"hello\n{said}"})}])
 
         purge(lake, "anna.b@contoso.example", NOW)
 
         for table in ("quarantine", "notifications"):
-            assert "anna" not in str(lake.rows(f"SELECT * FROM {table}"))
+            rows = lake.rows(f"SELECT * FROM {table}")
+            assert len(rows) == len(mentions)
+            assert not [row for row in rows if "anna" in str(row)]
 
     @pytest.mark.parametrize("address", ["jörg@contoso.example", "o'neill_x@contoso.example", "a+b@contoso.example"])
     def test_addresses_of_other_letters_go_too(self, address: str, lake: Lake) -> None:
@@ -243,15 +245,17 @@ class TestPurge:
             assert local not in found
             assert "contoso" not in found
 
-    @pytest.mark.parametrize(
-        "other", ["joanna.b@contoso.example", "x-anna.b@contoso.example", "annaxb@contoso.example"]
-    )
-    def test_the_addresses_of_others_stay(self, other: str, lake: Lake) -> None:
-        keep(lake, "deliveries", {**REFUSED, "reply_text": f"no {other}, <{other}>", "event_id": "1"})
+    def test_the_addresses_of_others_stay(self, lake: Lake) -> None:
+        others = ["joanna.b@contoso.example", "x-anna.b@contoso.example", "annaxb@contoso.example"]
+        for other in others:
+            keep(lake, "deliveries", {**REFUSED, "reply_text": f"no {other}, <{other}>", "event_id": other})
         with lake.writing():
-            lake.insert("quarantine", [{"raw": other.encode() + b"\xff", "event_id": "q"}])
+            lake.insert("quarantine", [{"raw": other.encode() + b"\xff", "event_id": other} for other in others])
+        before = hash_of(lake)
 
         assert purge(lake, "anna.b@contoso.example", NOW) == {}
+
+        assert hash_of(lake) == before
 
     def test_what_is_no_address_is_refused(self, lake: Lake) -> None:
         with pytest.raises(LakeError, match="is no mail address"):
