@@ -6,6 +6,7 @@ export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Byte code beside no source file, but kept: the tests start the command some hundred times.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 # pip asks rustc for its version, and a rustc that is rustup's makes a folder in HOME for it.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
@@ -15,7 +16,7 @@ demo: $(VENV)/.demo            ## run the whole pipeline over the sample data
 	@$(BIN)/authsunset demo --into demo-output
 
 test: $(VENV)/.test check      ## lint, types and all tests that need nothing but Python
-	@$(BIN)/pytest -q -m "not system" -n auto --basetemp $(VENV)/tmp
+	@$(BIN)/pytest -q -m "not system" -n auto --dist worksteal --basetemp $(VENV)/tmp
 
 check: $(VENV)/.test
 	@$(BIN)/ruff format --check --quiet . || { echo "run '$(BIN)/ruff format .' first"; exit 1; }
