@@ -63,6 +63,7 @@ class Service:
     jitter: Callable[[], float] = random.random
     stop: threading.Event = field(default_factory=threading.Event)
     _outside: Outside | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def lake(self, *, read_only: bool = False) -> Iterator[Lake]:
@@ -74,8 +75,9 @@ class Service:
     @property
     def outside(self) -> Outside:
         """What sources may use of the world, made when the first one is read; `close` ends it."""
-        if self._outside is None:
-            self._outside = outside_of(self.settings, self.now, self.stop)
+        with self._making:  # several sources may be read at once
+            if self._outside is None:
+                self._outside = outside_of(self.settings, self.now, self.stop)
         return self._outside
 
     def close(self) -> None:

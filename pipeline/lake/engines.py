@@ -68,7 +68,8 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     engine.lakes += 1
     try:
         with engine.root.cursor() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+            # A progress bar would go to stdout after two seconds, where the data is.
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             yield connection
     finally:
         if engine.is_as_new():

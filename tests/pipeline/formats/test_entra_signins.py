@@ -289,12 +289,12 @@ class TestBrokenFiles:
         ids=range(13),
     )  # fmt: skip
     def test_a_hostile_file_takes_no_time(self, body: str) -> None:
-        began = time.perf_counter()
+        began = time.process_time()  # of this process alone: others may keep the machine busy
 
         parsed_of(body)
         looks_like(body.encode())
 
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
 
     @settings(max_examples=60, deadline=None)
     @given(st.text(alphabet='{}[],:"\\\n id1é', max_size=60), st.integers(0, len(LINE)))
