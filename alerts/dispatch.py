@@ -24,6 +24,9 @@ from pipeline.lake import Lake
 from queries.history import latest
 from queries.senders import facts_of
 
+UNSAID = frozenset({"info"})
+"""Severities of findings that are there to be looked up, and wake nobody."""
+
 Send = Callable[[Message], None]
 """A channel with its settings and client handed in; raises DeliveryError unless the message was taken."""
 
@@ -48,7 +51,7 @@ def plan(
         last = last_sent(lake)
         due = [
             (channel, _about(each, reason, last.get((channel, each.thread))), reason)
-            for each in group(latest(lake))
+            for each in group(noted for noted in latest(lake) if noted.severity not in UNSAID)
             for channel in channels
             if (reason := decide(each.firing, last.get((channel, each.thread)), now, remind_after))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from alerts import ourselves
 from alerts.decide import Reason
 from alerts.group import Group
 from alerts.message import Message
-from alerts.remedy import Advice, advise
+from alerts.remedy import WAY_OUT, Advice, advise, render_finding_hint
 from pipeline.model import event_id_of
 from pipeline.replies import meaning_of
 from pipeline.spans import in_words
@@ -20,17 +21,18 @@ from queries.facts import SenderFacts
 from queries.history import Noted
 
 _MOST_DEVICES = 5
+_MOST_OTHERS = 6
+_SAID_ELSEWHERE = frozenset({"sender", "first_seen", "last_seen"})
+_ABOUT_OUR_JOBS = "health/job_"
+_PLACE = re.compile(r"\{(\w+)\}")
+_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d):\d\d(?:\.\d+)?\+00:00$")
 
 
 def render(group: Group, reason: Reason, facts: Mapping[str, SenderFacts], now: datetime) -> Message:
     """Return the message about `group`; `facts` are those of each finding about a sender, by fingerprint."""
     first = group.findings[0]
     is_over = reason is Reason.RESOLVED
-    told = (
-        _told_of_sender(group, facts[first.fingerprint], reason, now)
-        if first.sender
-        else _told_of_us(group, reason, now)
-    )
+    told = _told(group, facts.get(first.fingerprint), reason, now)
     return Message(
         id=event_id_of(group.thread, reason, *sorted(group.firing), now.isoformat()),
         thread=group.thread,
@@ -47,12 +49,70 @@ def render(group: Group, reason: Reason, facts: Mapping[str, SenderFacts], now: 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What differs between a message about a sender and one about ourselves."""
+    """What differs between a message about a refused sender, one about ourselves, and one about anything else."""
 
     summary: str
     facts: tuple[tuple[str, str], ...]
     hint: str
     advice: Advice | None = None
+
+
+def _told(group: Group, about: SenderFacts | None, reason: Reason, now: datetime) -> _Told:
+    first = group.findings[0]
+    if first.detection.startswith(_ABOUT_OUR_JOBS):
+        return _told_of_us(group, reason, now)
+    if about and detection_of(first.detection).remedy in WAY_OUT:
+        return _told_of_sender(group, about, reason, now)
+    return _told_of_finding(group, about, reason, now)
+
+
+def _told_of_finding(group: Group, about: SenderFacts | None, reason: Reason, now: datetime) -> _Told:
+    first = group.findings[0]
+    facts = _facts_of_finding(group, about)
+    if reason is Reason.RESOLVED:
+        return _Told("", facts, "")
+    detection = detection_of(first.detection)
+    others = sum(other.detection == first.detection for other in group.open if other is not first)
+    hint = render_finding_hint(detection.remedy, detection, first.facts, others, about)
+    return _Told(_late(first, detection.why, reason, now), facts, hint)
+
+
+def _facts_of_finding(group: Group, about: SenderFacts | None) -> tuple[tuple[str, str], ...]:
+    """Return what the detection found, column by column, and the others in a line each."""
+    first = group.findings[0]
+    own = [(label_of(name), text_of(value)) for name, value in first.facts.items() if name not in _SAID_ELSEWHERE]
+    others = [other for other in group.open if other is not first]
+    listed = [
+        ("Sender", first.sender),
+        ("Device", _devices(about) if about and "devices" not in first.facts else ""),
+        *own,
+        ("First seen", _moment(first.first_seen)),
+        ("Last seen", _moment(first.last_seen)),
+        *(("Also", title_of(other)) for other in others[:_MOST_OTHERS]),
+        ("Also", f"{len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""),
+    ]
+    return tuple((label, value) for label, value in listed if value)
+
+
+def label_of(column: str) -> str:
+    """Return the name of a column as words."""
+    words = column.replace("_", " ")
+    return f"{words[:1].upper()}{words[1:]}".replace(" ip", " IP")
+
+
+def text_of(value: Any) -> str:
+    """Return a value of a finding as text for people; '' where there is none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:,.2f}".rstrip("0").rstrip(".")
+        case list() | tuple():
+            return ", ".join(text_of(each) for each in value)
+        case _:
+            return _MOMENT.sub(r"\1 \2 UTC", str(value))
 
 
 def _told_of_sender(group: Group, about: SenderFacts, reason: Reason, now: datetime) -> _Told:
@@ -70,9 +130,8 @@ def _told_of_us(group: Group, reason: Reason, now: datetime) -> _Told:
 
 def title_of(noted: Noted) -> str:
     """Return the title of a finding, with the sender or whatever else it is about."""
-    about = detection_of(noted.detection)
-    value = noted.sender or str(noted.facts.get(about.about[0]) or "")
-    return about.title.replace(f"{{{about.about[0]}}}", value)
+    detection = detection_of(noted.detection)
+    return _PLACE.sub(lambda place: text_of(noted.facts.get(place[1])) or "(unknown)", detection.title)
 
 
 def late_by(noted: Noted, now: datetime) -> str:
@@ -94,11 +153,16 @@ def _summary(noted: Noted, facts: SenderFacts, reason: Reason, now: datetime) ->
         sentences.append(f"{_mails(facts.rescuable)} still waiting in a relay's queue can be rescued.")
     if facts.lost:
         sentences.append(f"{_mails(facts.lost)} lost so far.")
-    if noted.is_late and reason in {Reason.NEW, Reason.GREW}:
-        sentences.append(
-            f"This message is late: the last of it happened {late_by(noted, now)} ago, and its log reached us only now."
-        )
-    return " ".join(sentences)
+    return _late(noted, " ".join(sentences), reason, now)
+
+
+def _late(noted: Noted, said: str, reason: Reason, now: datetime) -> str:
+    if not noted.is_late or reason not in {Reason.NEW, Reason.GREW}:
+        return said
+    return (
+        f"{said} This message is late: the last of it happened {late_by(noted, now)} ago, "
+        "and its log reached us only now."
+    )
 
 
 def _over(group: Group, now: datetime) -> str:
@@ -110,14 +174,12 @@ def _over(group: Group, now: datetime) -> str:
 
 def _facts(group: Group, facts: SenderFacts, advice: Advice | None) -> tuple[tuple[str, str], ...]:
     noted = group.findings[0]
-    devices = [str(device) for device in facts.devices[:_MOST_DEVICES]]
-    more = len(facts.devices) - len(devices)
     refusals = f"{facts.refusals}, of {_mails(facts.mails)}" if facts.refusals else ""
     fate = f"{facts.rescuable} can be rescued, {facts.lost} lost{_held_too(facts)}" if facts.refusals else ""
     messages = noted.facts.get("messages")
     listed = [
         ("Sender", facts.sender),
-        ("Device", ", ".join(devices) + (f" and {more} more" if more > 0 else "")),
+        ("Device", _devices(facts)),
         ("Way out", advice.title if advice else ""),
         ("First seen", _moment(noted.first_seen)),
         ("Last seen", _moment(noted.last_seen)),
@@ -134,6 +196,12 @@ def _facts(group: Group, facts: SenderFacts, advice: Advice | None) -> tuple[tup
     return tuple((label, value) for label, value in listed if value)
 
 
+def _devices(facts: SenderFacts) -> str:
+    shown = [str(device) for device in facts.devices[:_MOST_DEVICES]]
+    more = len(facts.devices) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
 def _data(group: Group, facts: Mapping[str, SenderFacts], advice: Advice | None) -> dict[str, Any]:
     return {
         "findings": [
@@ -147,7 +215,7 @@ def _data(group: Group, facts: Mapping[str, SenderFacts], advice: Advice | None)
                 "is_late": noted.is_late,
                 "over_at": noted.over_at.isoformat() if noted.over_at else None,
                 "because": noted.because or None,
-                "facts": _plain(asdict(facts[noted.fingerprint]) if noted.sender else dict(noted.facts)),
+                "facts": dict(noted.facts) | (_plain(asdict(facts[noted.fingerprint])) if noted.sender else {}),
             }
             for noted in group.findings
         ],

@@ -18,14 +18,21 @@ from pipeline.errors import DetectionError, Place
 from pipeline.spans import span_of
 from queries.sql_files import take_apart
 
-TOPICS = ("health", "rejection", "residual")
+NO_TOPICS = ("over", "saved", "dossier", "views")
+"""Folders of queries that detect nothing."""
 
-_NEEDED = ("title", "why", "severity", "every", "window", "reads", "about", "over_when", "remedy")
+_NEEDED = ("title", "why", "severity", "every", "window", "reads", "about", "over_when", "remedy", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One detection: what it says, how often and over which window it is asked, its query and its cases."""
+    """
+    One detection: what it says, how often and over which window it is asked, its query and its cases.
+
+    `confidence` says how sure a finding is: high · medium · low. `complete` names the tables of which it reasons about
+    what is missing: it is asked as of the moment up to which those are complete, and never about what may still come.
+    `uncovered` lists predicates that no case can tell, each with the reason.
+    """
 
     id: str
     title: str
@@ -38,6 +45,9 @@ class Detection:
     over_when: str
     remedy: str
     sql: str
+    confidence: str = ""
+    complete: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     known_gaps: str = ""
     false_positives: str = ""
@@ -57,9 +67,10 @@ class Detection:
 def detections() -> tuple[Detection, ...]:
     """Return all detections, by id."""
     found = [
-        read_detection(f"{topic}/{file.name.removesuffix('.sql')}", file)
-        for topic in TOPICS
-        for file in (files("queries") / topic).iterdir()
+        read_detection(f"{topic.name}/{file.name.removesuffix('.sql')}", file)
+        for topic in files("queries").iterdir()
+        if topic.is_dir() and topic.name not in NO_TOPICS
+        for file in topic.iterdir()
         if file.name.endswith(".sql")
     ]
     return tuple(sorted(found, key=lambda detection: detection.id))

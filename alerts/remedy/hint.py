@@ -18,11 +18,12 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from alerts.remedy.choose import Advice
+from alerts.remedy.choose import Advice, choose
 from alerts.remedy.evidence import Case, case_of, relays_text
 from alerts.remedy.rescue import queue_of
 from alerts.remedy.ways import plan, ways
 from pipeline.replies import meaning_of
+from queries.detection import Detection
 from queries.facts import SenderFacts
 
 LONGEST_VALUE = 120
@@ -58,8 +59,23 @@ def render_hint(facts: SenderFacts, advice: Advice) -> str:
 
 
 def render_own_hint(name: str, values: Mapping[str, Any]) -> str:
-    """Return the Markdown hint `name`, which is about authsunset itself, with `values` in it."""
+    """Return the Markdown hint `name`, which is about no way out, with `values` in it."""
     return _templates().get_template(f"{name}.md.j2").render(values).strip() + "\n"
+
+
+def render_finding_hint(
+    name: str, detection: Detection, finding: Mapping[str, Any], others: int, facts: SenderFacts | None
+) -> str:
+    """
+    Return the Markdown hint `name` for one finding of `detection`, of which `others` are open beside it.
+
+    A template gets `finding` (the row of the detection), `detection`, `others`, and of a finding about a sender, whose
+    `facts` are given, all that the ways out get too.
+    """
+    told: dict[str, Any] = {}
+    if facts:
+        told = _values(facts, choose(facts), case_of(facts))
+    return render_own_hint(name, {**told, "finding": finding, "detection": detection, "others": others})
 
 
 def md(value: object) -> Ready:

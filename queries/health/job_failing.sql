@@ -2,6 +2,7 @@
 title       = "authsunset's {job} keeps failing"
 why         = "A part of authsunset itself does not work, so what it should see or say is missing."
 severity    = "high"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["jobs"]

@@ -2,6 +2,7 @@
 title       = "authsunset's {job} does not come to an end"
 why         = "A run of a part of authsunset goes on and on, so its next runs wait, and what they should see or say is missing."
 severity    = "medium"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["jobs"]

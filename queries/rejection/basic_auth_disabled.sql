@@ -2,6 +2,7 @@
 title       = "{sender} is refused: Basic authentication is switched off for the account"
 why         = "Exchange Online answers 535 5.7.139 basic authentication is disabled; the account or its authentication policy no longer allows a password."
 severity    = "high"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["deliveries"]

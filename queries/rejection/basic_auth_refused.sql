@@ -2,6 +2,7 @@
 title       = "{sender} is refused: Basic authentication is off"
 why         = "Exchange Online answers 550 5.7.30 to this sender; its mail is lost or waits in a relay's queue."
 severity    = "high"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["deliveries"]

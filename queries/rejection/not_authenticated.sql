@@ -2,6 +2,7 @@
 title       = "{sender} is refused: it sends to Exchange Online without a log-in"
 why         = "Exchange Online answers 530 5.7.57 Client not authenticated. Exim and Sendmail go on without a log-in after theirs was refused, and show only this answer."
 severity    = "high"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["deliveries"]

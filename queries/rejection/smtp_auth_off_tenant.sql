@@ -2,6 +2,7 @@
 title       = "{sender} is refused: SMTP AUTH is switched off for the whole tenant"
 why         = "Exchange Online answers 535 5.7.139 SmtpClientAuthentication is disabled for the Tenant; passwords and OAuth are refused alike."
 severity    = "high"
+confidence  = "high"
 every       = "1m"
 window      = "1h"
 reads       = ["deliveries"]

@@ -2,6 +2,7 @@
 title       = "{sender} still logs in with a password"
 why         = "It works today and stops when Basic authentication for SMTP submission is switched off."
 severity    = "medium"
+confidence  = "high"
 every       = "1h"
 window      = "30d"
 reads       = ["sender_days"]
