@@ -128,6 +128,15 @@ def _told_of_us(group: Group, reason: Reason, now: datetime) -> _Told:
     return _Told(ourselves.summary(group), ourselves.facts(group, now), ourselves.hint(group))
 
 
+def hint_of(noted: Noted, facts: SenderFacts) -> tuple[str, Advice | None]:
+    """Return the hint for one finding about a sender, and the way out where there is one to choose."""
+    detection = detection_of(noted.detection)
+    if detection.remedy in WAY_OUT:
+        advice, hint = advise(facts)
+        return hint, advice
+    return render_finding_hint(detection.remedy, detection, noted.facts, 0, facts), None
+
+
 def title_of(noted: Noted) -> str:
     """Return the title of a finding, with the sender or whatever else it is about."""
     detection = detection_of(noted.detection)

@@ -17,11 +17,13 @@ import pyarrow as pa
 
 from pipeline.clock import Stopped
 from pipeline.errors import FormatError, LakeError, SourceError
+from pipeline.feeds import Feed, feeds_of, note_complete, note_feeds
 from pipeline.lake import Lake
-from pipeline.lake.rollup import add_to_sender_days
+from pipeline.lake.rollup import add_to_rollups
 from pipeline.lake.tables import BOOKS, VERSIONS
 from pipeline.model import TIME, TIME_OF, Carry, Notice, Parsed, Pull, Pulled, event_id_of
 from pipeline.reading import read
+from pipeline.recognise import kind_of
 
 TRIES = 100
 COMPLETE_EVERY = timedelta(minutes=1)
@@ -70,7 +72,7 @@ def run_source(
         except Stopped:
             return outcome
         if not outcome.failures and not errand:
-            cursor.note_complete(lake, begun_at, now())
+            cursor.note_complete(lake, source, begun_at, now())
         return outcome
     raise SourceError(
         f"source {source!r} is being read by another authsunset all the time; let one of them run", retry=True
@@ -177,8 +179,8 @@ class _Cursor:
         lake.insert("cursors", rows)
         self.commits, self.parts = commits, parts
 
-    def note_complete(self, lake: Lake, begun_at: datetime, now: datetime) -> None:
-        """Store, once a minute at most, that all that was there at `begun_at` was read without a failure."""
+    def note_complete(self, lake: Lake, source: str, begun_at: datetime, now: datetime) -> None:
+        """Store, once a minute at most, that `source` was read without a failure to where it was at `begun_at`."""
         if self.knows_complete or (self.complete_until and begun_at - self.complete_until < COMPLETE_EVERY):
             return
         self.complete_until = begun_at
@@ -187,6 +189,7 @@ class _Cursor:
                 row = {"name": self.name, "state": self.commits or "0", "updated_at": now, "complete_until": begun_at}
                 lake.connection.execute("DELETE FROM cursors WHERE name = ?", [self.name])
                 lake.insert("cursors", [row])
+                note_complete(lake, source, begun_at, now)
 
     def _complete_until_of(self, name: str) -> datetime | None:
         return self.complete_until if name == self.name else None
@@ -222,6 +225,7 @@ def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: 
         for notice in _gaps(found, parsed):
             _add_gap(lake, outcome.source, notice, now)
         lake.insert("reads", [_read_entry(outcome.source, found, parsed, kept, quarantined, now)])
+        note_feeds(lake, outcome.source, _brought(found, parsed, now), now)
         if found.learn:
             found = replace(found, position=found.learn(fresh))
         cursor.move(lake, found, parsed.carry, now)
@@ -236,6 +240,10 @@ def _keep(lake: Lake, outcome: Outcome, cursor: _Cursor, found: Pulled, parsed: 
         outcome.notices.append(Notice(found.chunk.origin, _about_rejects(parsed), is_failure=False))
 
 
+def _brought(found: Pulled, parsed: Parsed, now: datetime) -> list[Feed]:
+    return feeds_of(parsed.tables, found.complete_until, now, is_export=kind_of(found.format).is_whole)
+
+
 def _gaps(found: Pulled, parsed: Parsed) -> list[Notice]:
     return [Notice(found.chunk.origin, gap.cause, is_gap=True, offset=gap.offset) for gap in parsed.gaps]
 
@@ -244,7 +252,7 @@ def keep_rows(lake: Lake, table: str, rows: pa.Table, source: str, found: Pulled
     """Append those of `rows` that `table` does not have yet, and their daily sums; return them."""
     insert = lake.insert_versions if table in VERSIONS else lake.insert_new
     fresh = insert(table, stamped(rows, source, found, now), TIME_OF[table])
-    add_to_sender_days(lake, table, fresh)
+    add_to_rollups(lake, table, fresh)
     return fresh
 
 

@@ -23,6 +23,7 @@ from alerts.dispatch import Outcome as AlertOutcome
 from alerts.dispatch import Send, dispatch, plan
 from pipeline.clock import Now, system_clock, utc_now
 from pipeline.errors import AuthsunsetError, Place, SettingsError
+from pipeline.feeds import forget_feeds
 from pipeline.ingest import Outcome as IngestOutcome
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
@@ -36,6 +37,8 @@ from pipeline.zones import zone_of
 from queries.detect import Outcome as DetectOutcome
 from queries.detect import detect
 from queries.detection import Detection, detection, detections
+from queries.published import publish
+from queries.states import note_states
 from queries.tuning import tuned
 
 
@@ -70,6 +73,9 @@ class Service:
         """Open the lake that the settings name."""
         lake = self.settings.lake
         with Lake.open(lake.folder, read_only=read_only, lock_deadline_s=lake.lock_deadline.total_seconds()) as opened:
+            if not read_only:
+                publish(opened)
+                forget_feeds(opened, self.settings.sources)
             yield opened
 
     @property
@@ -140,6 +146,8 @@ class Service:
                 outcomes.append(detect(lake, each, self.now()))
             except AuthsunsetError as error:
                 failures.append(f"detection {each.id}: {error}")
+        if not names and not self.stop.is_set():
+            note_states(lake, self.now())
         return outcomes, failures
 
     def alert(self, lake: Lake) -> tuple[AlertOutcome, list[str]]:

@@ -2,15 +2,15 @@
 Run the cases that a SQL file carries: rows in, findings out, on a DuckDB in memory.
 
 A case row states only what matters; all other columns get usual values. `times` repeats a row (each with an event id
-of its own), and "-61m" is a time before the test's now.
+of its own, and `step` later than the one before), and "-61m" is a time before the test's now.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any
 
@@ -18,15 +18,16 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.errors import DetectionError
-from pipeline.lake.tables import TABLES, ddl_of
+from pipeline.lake.tables import TABLES, VIEWS, ddl_of, ddl_of_view
 from pipeline.model import TIME, Window
 from pipeline.spans import span_of
 from queries.ask import ask, rows_of_query
 from queries.detect import OPEN_FINDINGS
 from queries.detection import Detection
+from queries.published import view_statements
 from queries.sql_files import SqlFile
 
-WITH_CASES = ("over", "saved", "dossier")
+WITH_CASES = ("over", "saved", "dossier", "views")
 """Folders of SQL files that are no detections and carry cases all the same."""
 
 NOW = datetime(2026, 12, 31, 23, 0, tzinfo=UTC)
@@ -94,10 +95,12 @@ def case_connection(case: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     for table in TABLES:
         connection.execute(ddl_of(table))
+    for statement in (*map(ddl_of_view, VIEWS), *view_statements()):
+        connection.execute(statement)
     numbers = count(1)
     for table, rows in case.get("given", {}).items():
         schema = TABLES.get(table) or _SPECIAL[table]
-        given = [_row(row, schema, next(numbers)) for row in rows for _ in range(row.get("times", 1))]
+        given = [_row(each, schema, next(numbers)) for row in rows for each in _repeated(row)]
         connection.register("given_rows", pa.Table.from_pylist(given, schema=schema))
         if table in TABLES:
             connection.execute(f"INSERT INTO {table} SELECT * FROM given_rows")
@@ -111,7 +114,7 @@ def with_usual_values(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table
     """Return `rows` of `table` as Arrow, with usual values in the columns that they do not name."""
     schema = TABLES[table]
     return pa.Table.from_pylist(
-        [_row(row, schema, next(_NUMBERS)) for row in rows for _ in range(row.get("times", 1))], schema=schema
+        [_row(each, schema, next(_NUMBERS)) for row in rows for each in _repeated(row)], schema=schema
     )
 
 
@@ -128,8 +131,21 @@ def _failure(case: Mapping[str, Any], found: Any) -> list[Failure]:
     return []
 
 
+def _repeated(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `row` as often as its `times` says, each `step` later than the one before."""
+    plain = {name: value for name, value in row.items() if name != "step"}
+    step = span_of(row["step"]) if "step" in row else timedelta(0)
+    for number in range(row.get("times", 1)):
+        yield {name: _shifted(value, step * number) for name, value in plain.items()}
+
+
+def _shifted(value: Any, by: timedelta) -> Any:
+    is_moment = isinstance(value, str) and _RELATIVE.fullmatch(value)
+    return _moment(value) + by if is_moment and by else value
+
+
 def _row(row: Mapping[str, Any], schema: pa.Schema, number: int) -> dict[str, Any]:
-    unknown = row.keys() - set(schema.names) - {"times"}
+    unknown = row.keys() - set(schema.names) - {"times"}  # of `jobs` it is a column, too
     if unknown:
         raise DetectionError(f"a case names columns that the table does not have: {', '.join(sorted(unknown))}")
     return {field.name: _value(row, field, number) for field in schema}
@@ -142,7 +158,7 @@ def _value(row: Mapping[str, Any], field: pa.Field, number: int) -> Any:
     if field.type == TIME:
         return _moment(value)
     if field.type == pa.date32():
-        return _moment(value).date() if isinstance(value, str) else value
+        return _moment(value).date()
     return value
 
 
@@ -161,5 +177,7 @@ def _usual(field: pa.Field, number: int) -> Any:
 def _moment(value: str | datetime | date) -> datetime:
     if isinstance(value, datetime):
         return value
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
     text = str(value)
     return NOW + span_of(text) if _RELATIVE.fullmatch(text) else datetime.fromisoformat(text).replace(tzinfo=UTC)

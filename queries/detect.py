@@ -68,14 +68,9 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
     with lake.reading():
         newest = lake.snapshot()
         cursor = _cursor(lake, detection, newest)
-        touched = _touched(lake, detection, cursor, newest)
-        if not touched:
+        windows = _windows(lake, detection, cursor, newest, now, in_one_window=in_one_window)
+        if not windows:
             return outcome
-        windows = windows_to_ask(touched, detection.window, now)
-        if detection.fires_for_one:
-            windows = joined(windows)
-        if in_one_window:
-            windows = [Window(windows[0].start, windows[-1].end)]
         found = _found(lake, detection, windows)
     with lake.writing():
         before = latest(lake, detection.id)
@@ -90,6 +85,21 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
     outcome.ended = len(ended)
     outcome.noted = [noted_of(row) for row in opened + ended]
     return outcome
+
+
+def _windows(
+    lake: Lake, detection: Detection, cursor: int | None, newest: int, now: datetime, *, in_one_window: bool
+) -> list[Window]:
+    """Return the windows in which something may be found that was not found before."""
+    if detection.is_about_absence:  # what is missing brings no rows, so it is looked for whatever has come
+        return [Window(now - detection.window, now)]
+    touched = _touched(lake, detection, cursor, newest)
+    if not touched:
+        return []
+    windows = windows_to_ask(touched, detection.window, now)
+    if detection.fires_for_one:
+        windows = joined(windows)
+    return [Window(windows[0].start, windows[-1].end)] if in_one_window else windows
 
 
 def windows_to_ask(touched: Iterable[datetime], length: timedelta, now: datetime) -> list[Window]:
@@ -115,7 +125,7 @@ def _touched(lake: Lake, detection: Detection, cursor: int | None, newest: int) 
     """Return the starts of the half-windows that rows newer than `cursor` fall into."""
     seconds = detection.window.total_seconds() / 2
     starts: set[datetime] = set()
-    for table in detection.reads:
+    for table in set(detection.reads) & set(TIME_KEPT):
         rows = (
             f"ducklake_table_insertions('lake', 'main', '{table}', {cursor + 1}, {newest})"
             if cursor is not None

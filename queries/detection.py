@@ -30,7 +30,7 @@ class Detection:
     One detection: what it says, how often and over which window it is asked, its query and its cases.
 
     `confidence` says how sure a finding is: high · medium · low. `complete` names the tables of which it reasons about
-    what is missing: it is asked as of the moment up to which those are complete, and never about what may still come.
+    what is missing: it takes from `feeds` up to when those are complete, and says nothing about what may still come.
     `uncovered` lists predicates that no case can tell, each with the reason.
     """
 
@@ -55,6 +55,11 @@ class Detection:
     params: Mapping[str, Any] = field(default_factory=dict)
     cases: tuple[Mapping[str, Any], ...] = ()
     text: str = ""
+
+    @property
+    def is_about_absence(self) -> bool:
+        """Return whether it looks for what is missing, which no new row tells of."""
+        return bool(self.complete)
 
     @property
     def fires_for_one(self) -> bool:

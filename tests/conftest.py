@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.lake import Lake
-from pipeline.lake.rollup import add_to_sender_days
+from pipeline.lake.rollup import add_to_rollups
 from pipeline.lake.tables import TABLES, VERSIONS
 from pipeline.model import TIME_OF
 from queries.cases import with_usual_values
@@ -41,7 +41,7 @@ def keep(lake: Lake, table: str, *rows: Mapping[str, Any]) -> None:
     with lake.writing():
         insert = lake.insert_versions if table in VERSIONS else lake.insert_new
         fresh = insert(table, arrow, TIME_OF[table])
-        add_to_sender_days(lake, table, fresh)
+        add_to_rollups(lake, table, fresh)
 
 
 def counts(lake: Lake) -> dict[str, int]:

@@ -11,6 +11,8 @@ import click
 
 from pipeline.cli.output import Screen, print_rows, printable
 
+PROBLEMS = ("refused", "partly_refused", "went_silent", "regressed", "does_still")
+
 LOGS_END = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
 """The demo's clock stands where its logs end, so that it says the same on any day."""
 
@@ -67,7 +69,7 @@ def demo(screen: Screen, into: Path) -> None:
     from pipeline.lake import Lake
     from pipeline.service import Service
     from pipeline.settings import load
-    from queries.library import saved
+    from queries.states import senders
 
     folder = into.resolve()
     settings = _prepare(folder)
@@ -75,11 +77,11 @@ def demo(screen: Screen, into: Path) -> None:
     with service.lake() as lake:
         tell(screen, service.cycle(lake))
     with Lake.open(folder / "lake", read_only=True) as lake:
-        rows = [row for row in lake.rows(saved("senders").sql) if row["state"] != "seen"]
+        rows = senders(lake, PROBLEMS)
     print_rows(
         rows,
         "table",
-        columns=("sender", "state", "open_findings", "last_problem", "devices"),
+        columns=("sender", "state", "since", "because", "mails_in_30_days", "devices"),
         no_color=screen.no_color,
         title=f"{len(rows)} senders with a problem",
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.ingest import Outcome
     from pipeline.lake import Lake
     from pipeline.model import Pull
+    from queries.detection import Detection
     from queries.facts import SenderFacts
     from queries.history import Noted
 
@@ -86,7 +87,6 @@ def _scan(
     from pipeline.lake import Lake
     from pipeline.recognise import always, recognise
     from queries.detect import detect
-    from queries.detection import detections
     from queries.history import latest
     from queries.senders import facts_of
 
@@ -100,7 +100,7 @@ def _scan(
             utc_now,
         )
         _tell(screen, outcome, set(paths))
-        for each in detections():
+        for each in _asked():
             detect(lake, each, utc_now(), in_one_window=True)
         found = latest(lake)
         facts = facts_of(lake, found, domains)
@@ -113,6 +113,18 @@ def _scan(
         )
     ]
     return rows, outcome.rows > 0
+
+
+def _asked() -> list[Detection]:
+    """Return the detections that logs of any age answer: who is refused at the log-in, and who has a password still."""
+    from alerts.remedy import WAY_OUT
+    from queries.detection import detections
+
+    return [
+        each
+        for each in detections()
+        if each.remedy in WAY_OUT and (each.id.startswith("rejection/") or each.id == "residual/residual_basic_sender")
+    ]
 
 
 def _files(screen: Screen, paths: Iterable[str]) -> list[str]:

@@ -21,7 +21,17 @@ OLD_ENOUGH_TO_MERGE = timedelta(days=2)
 """Daily sums of days that may still grow are left as they are."""
 
 _CURSOR = "maintenance"
-_MEASURES = ("events", "messages")
+_MEASURES: Mapping[str, Mapping[str, str]] = {
+    "sender_days": {
+        "events": "CAST(sum(events) AS BIGINT)",
+        "messages": "CAST(sum(messages) AS BIGINT)",
+        "hours": "CAST(bit_or(hours) AS BIGINT)",
+        "first_at": "min(first_at)",
+        "last_at": "max(last_at)",
+    },
+    "sender_domains": {"events": "CAST(sum(events) AS BIGINT)"},
+}
+"""How the partial sums of each rollup are put together."""
 _FINDING_IS_OVER = (
     "fingerprint NOT IN (SELECT fingerprint FROM findings GROUP BY ALL HAVING max_by(state, noted_at) <> 'over')"
 )
@@ -32,7 +42,13 @@ _MESSAGE_IS_DONE = (
 _JOB_IS_WELL = (
     "job NOT IN (SELECT job FROM jobs GROUP BY ALL HAVING max_by(state, noted_at) IN ('failed', 'overrunning'))"
 )
-_ONLY = {"findings": _FINDING_IS_OVER, "notifications": _MESSAGE_IS_DONE, "jobs": _JOB_IS_WELL}
+_STATE_IS_PAST = "(sender, noted_at) NOT IN (SELECT (sender, max(noted_at)) FROM sender_states GROUP BY sender)"
+_ONLY = {
+    "findings": _FINDING_IS_OVER,
+    "notifications": _MESSAGE_IS_DONE,
+    "jobs": _JOB_IS_WELL,
+    "sender_states": _STATE_IS_PAST,
+}
 """What is still open or unsent stays, however old it is."""
 
 
@@ -71,7 +87,7 @@ def maintain(lake: Lake, now: datetime, keep: Mapping[str, timedelta], keep_snap
     done = Maintained()
     _note(lake, now)
     done.removed = {table: rows for table, span in keep.items() if (rows := _forget(lake, table, now - span, now))}
-    done.sums_merged = _merge_sums(lake, now)
+    done.sums_merged = sum(_merge_sums(lake, rollup, now) for rollup in _MEASURES)
     done.flushed = _called(lake, "ducklake_flush_inlined_data('lake')", "rows_flushed")
     # Each of the two looks at all tables, however little there is for it to do.
     if _most(lake, "delete_file_count"):
@@ -148,19 +164,20 @@ def removed(lake: Lake, table: str, rows: int, cause: str, now: datetime) -> Non
     lake.insert("removals", [{"removed_at": now, "table": table, "rows": rows, "cause": cause}])
 
 
-def _merge_sums(lake: Lake, now: datetime) -> int:
+def _merge_sums(lake: Lake, rollup: str, now: datetime) -> int:
     """Add up the partial sums of past days; return how many rows that saved."""
     day = (now - OLD_ENOUGH_TO_MERGE).date()
-    sums = ", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _MEASURES)
-    merged = f"SELECT * EXCLUDE ({', '.join(_MEASURES)}), {sums} FROM sender_days WHERE day < ? GROUP BY ALL"
-    rows = int(lake.one("SELECT count(*) FROM sender_days WHERE day < ?", [day]))
+    measures = _MEASURES[rollup]
+    sums = ", ".join(f"{sum} AS {name}" for name, sum in measures.items())
+    merged = f"SELECT * EXCLUDE ({', '.join(measures)}), {sums} FROM {rollup} WHERE day < ? GROUP BY ALL"
+    rows = int(lake.one(f"SELECT count(*) FROM {rollup} WHERE day < ?", [day]))
     if rows < 2 * int(lake.one(f"SELECT count(*) FROM ({merged})", [day])) or not rows:
         return 0
     with lake.writing():
         before = lake.snapshot()
         added_up = lake.arrow(merged, [day])
-        lake.connection.execute("DELETE FROM sender_days WHERE day < ?", [day])
-        lake.insert("sender_days", added_up)
+        lake.connection.execute(f"DELETE FROM {rollup} WHERE day < ?", [day])
+        lake.insert(rollup, added_up)
     _skip(lake, before, now)
     return rows - int(added_up.num_rows)
 

@@ -32,6 +32,8 @@ _ABOUT: Mapping[str, tuple[str, ...]] = {
     "usage": ("sender",),
     "exposure": ("name", "user"),
     "sender_days": ("sender",),
+    "sender_domains": ("sender",),
+    "sender_states": ("sender",),
     "findings": ("sender",),
 }
 """Columns that say whom a row is about."""

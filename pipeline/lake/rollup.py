@@ -1,8 +1,9 @@
 """
-The daily rollup: partial sums appended with the rows that they count, and summed when they are read.
+The daily rollups: partial sums appended with the rows that they count, and summed when they are read.
 
-Only additive measures live here, so a partial sum never has to be mended; distinct counts come from the rows. A report
-that counts a day again counts more of it, and only what is more is added.
+Only measures that add up live here (sums, the first, the last, in which hours), so a partial sum never has to be
+mended; distinct counts come from the rows. A report that counts a day again counts more of it, and only what is more is
+added.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ import pyarrow as pa
 from pipeline.lake import Lake
 from pipeline.lake.tables import LATEST_FIRST
 
+_WHEN = """
+          CAST(coalesce(bit_or(1 << hour({time})){some}, 0) AS BIGINT) AS hours,
+          min({time}){some} AS first_at, max({time}){some} AS last_at"""
+
 _PARTIAL_SUMS = {
-    "deliveries": """
-        SELECT CAST(event_time AS DATE) AS day, 'deliveries' AS evidence, sender, auth_protocol, client_ip, service,
-          kind, outcome, reply_class, count(*) AS events, NULL AS messages
+    "deliveries": f"""
+        SELECT CAST(event_time AS DATE) AS day, 'deliveries' AS evidence, sender, auth_protocol, client_ip, client_name,
+          service, kind, outcome, reply_class, count(*) AS events, NULL AS messages,
+          {_WHEN.format(time="event_time", some="")}
         FROM new_rows GROUP BY ALL""",
-    "signins": """
+    "signins": f"""
         SELECT CAST(event_time AS DATE) AS day, 'signins' AS evidence, "user" AS sender, auth_protocol, client_ip,
-          service, NULL AS kind, outcome, NULL AS reply_class, count(*) AS events, NULL AS messages
+          client_name, service, NULL AS kind, outcome, NULL AS reply_class, count(*) AS events, NULL AS messages,
+          {_WHEN.format(time="event_time", some="")}
         FROM new_rows GROUP BY ALL""",
     # A message counts once, as what is known of it last: another version takes out what the one before has put in.
     "traces": f"""
@@ -41,8 +48,9 @@ _PARTIAL_SUMS = {
           QUALIFY row_number() OVER (PARTITION BY thing, recipient ORDER BY {LATEST_FIRST}) = 1
         )
         SELECT CAST(received_at AS DATE) AS day, 'traces' AS evidence, sender, NULL AS auth_protocol,
-          from_ip AS client_ip, NULL AS service, NULL AS kind, status AS outcome, NULL AS reply_class,
-          CAST(sum(events) AS BIGINT) AS events, NULL AS messages
+          from_ip AS client_ip, NULL AS client_name, NULL AS service, NULL AS kind, status AS outcome,
+          NULL AS reply_class, CAST(sum(events) AS BIGINT) AS events, NULL AS messages,
+          {_WHEN.format(time="received_at", some=" FILTER (WHERE events > 0)")}
         FROM partial_sums GROUP BY ALL HAVING sum(events) <> 0""",
     "usage": """
         WITH counted AS (
@@ -53,9 +61,11 @@ _PARTIAL_SUMS = {
           GROUP BY ALL
         )
         SELECT new_rows.day, 'usage' AS evidence, new_rows.sender, new_rows.auth_protocol, new_rows.client_ip,
-          'exchange_online' AS service, new_rows.report AS kind, 'accepted' AS outcome, NULL AS reply_class,
+          NULL AS client_name, 'exchange_online' AS service, new_rows.report AS kind, 'accepted' AS outcome,
+          NULL AS reply_class,
           count(*) AS events,
-          CAST(sum(greatest(new_rows.messages - coalesce(counted.messages, 0), 0)) AS BIGINT) AS messages
+          CAST(sum(greatest(new_rows.messages - coalesce(counted.messages, 0), 0)) AS BIGINT) AS messages,
+          NULL AS hours, NULL AS first_at, NULL AS last_at
         FROM new_rows
         LEFT JOIN counted
           ON counted.day = new_rows.day
@@ -68,7 +78,20 @@ _PARTIAL_SUMS = {
 }
 
 
-def add_to_sender_days(lake: Lake, table: str, fresh: pa.Table) -> None:
+_RECIPIENTS = {
+    "deliveries": """
+        SELECT CAST(event_time AS DATE) AS day, 'deliveries' AS evidence, sender,
+          split_part(recipient, '@', 2) AS recipient_domain, count(*) AS events
+        FROM new_rows WHERE kind = 'try' AND sender <> '' AND contains(recipient, '@') GROUP BY ALL""",
+    "traces": """
+        SELECT CAST(received_at AS DATE) AS day, 'traces' AS evidence, sender,
+          split_part(recipient, '@', 2) AS recipient_domain, count(*) AS events
+        FROM new_rows WHERE is_first AND sender <> '' AND contains(recipient, '@') GROUP BY ALL""",
+}
+
+
+def add_to_rollups(lake: Lake, table: str, fresh: pa.Table) -> None:
     """Append the partial sums of `fresh` rows of `table`, if it has any, inside the transaction that keeps them."""
-    if fresh.num_rows and table in _PARTIAL_SUMS:
-        lake.insert("sender_days", lake.over(fresh, _PARTIAL_SUMS[table]))
+    for rollup, sums in (("sender_days", _PARTIAL_SUMS), ("sender_domains", _RECIPIENTS)):
+        if fresh.num_rows and table in sums:
+            lake.insert(rollup, lake.over(fresh, sums[table]))

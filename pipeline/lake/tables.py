@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.model import SCHEMAS, TIME, TIME_OF
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 STAMP = pa.schema(
     [
@@ -90,6 +90,17 @@ BOOKS: dict[str, pa.Schema] = {
             ("complete_until", TIME),  # of a source: nothing older is still to come, gaps apart
         ]
     ),
+    # What each source brings into each table of evidence, and up to when: what "no data" is judged by.
+    "feeds": pa.schema(
+        [
+            ("source", pa.string()),
+            ("table", pa.string()),
+            ("newest_at", TIME),  # the newest row that it brought
+            ("complete_until", TIME),  # nothing older is still to come, gaps apart
+            ("is_export", pa.bool_()),  # it comes in exports, so it is complete up to its newest row and no further
+            ("noted_at", TIME),
+        ]
+    ),
     # Partial sums, appended with the rows they count and summed when read.
     "sender_days": pa.schema(
         [
@@ -98,12 +109,37 @@ BOOKS: dict[str, pa.Schema] = {
             ("sender", pa.string()),
             ("auth_protocol", pa.string()),
             ("client_ip", pa.string()),
+            ("client_name", pa.string()),
             ("service", pa.string()),
             ("kind", pa.string()),  # of a delivery; for `usage` the report that counts
             ("outcome", pa.string()),
             ("reply_class", pa.string()),
             ("events", pa.int64()),
             ("messages", pa.int64()),
+            ("hours", pa.int64()),  # a bit for each hour of the day (UTC) in which there was one, the lowest for 00
+            ("first_at", TIME),  # the first and the last of them; NULL where only the day is known
+            ("last_at", TIME),
+        ]
+    ),
+    # Partial sums too: whom a sender writes to, by the domain of the recipient.
+    "sender_domains": pa.schema(
+        [
+            ("day", pa.date32()),
+            ("evidence", pa.string()),
+            ("sender", pa.string()),
+            ("recipient_domain", pa.string()),
+            ("events", pa.int64()),
+        ]
+    ),
+    # The state of each sender. A row is written when it changes; the view `senders` tells what it is now.
+    "sender_states": pa.schema(
+        [
+            ("noted_at", TIME),
+            ("sender", pa.string()),
+            ("state", pa.string()),
+            ("since", TIME),
+            ("because", pa.string()),
+            ("confidence", pa.string()),
         ]
     ),
     # What was found. A row is written when a finding opens, changes or ends.
@@ -176,6 +212,10 @@ LATEST_FIRST = "seen_at DESC, ingested_at DESC, event_id"
 """Which of several versions is the latest; the first column of a thing may be NULL, and then there is just one."""
 
 VIEWS: Mapping[str, str] = {
+    # Up to when a table of evidence is complete: as far as the source of it that is furthest behind.
+    "completeness": """
+        SELECT "table" AS evidence, min(complete_until) AS complete_until, max(newest_at) AS newest_at
+        FROM feeds GROUP BY "table" """,
     # What is known last of each message and recipient; a listing without ids cannot tell versions of one apart.
     "traces_latest": f"""
         SELECT * FROM traces
@@ -189,6 +229,8 @@ TIME_KEPT: Mapping[str, str] = {
     "reads": "read_at",
     "gaps": "noticed_at",
     "sender_days": "day",
+    "sender_domains": "day",
+    "sender_states": "noted_at",
     "findings": "noted_at",
     "notifications": "noted_at",
     "jobs": "noted_at",

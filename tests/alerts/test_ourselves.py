@@ -152,7 +152,7 @@ def test_programs_get_the_finding_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "each", [each for each in detections() if each.id.startswith("health/")], ids=lambda each: each.id
+    "each", [each for each in detections() if each.id.startswith("health/job_")], ids=lambda each: each.id
 )
 def test_each_detection_about_ourselves_has_a_hint_of_its_own(each: Any) -> None:
     assert said(noted("source tenant", each.id)).hint

@@ -16,6 +16,7 @@ from alerts.remedy.choose import choose
 from alerts.remedy.hint import NO_MAILBOX, _templates, md, ps, render_hint, sh
 from alerts.remedy.rescue import Queue, queues
 from alerts.remedy.ways import ways
+from queries.detection import detections
 from queries.facts import Device, SenderFacts
 from tests.alerts.remedy.samples import facts, full_facts
 from tests.hostile import HOSTILE
@@ -359,8 +360,9 @@ def test_a_hole_in_a_template_is_an_error_and_not_a_blank() -> None:
         _templates().from_string("{{ nothing_of_that_name }}").render()
 
 
-def test_every_hint_is_for_a_way_a_reply_or_ourselves() -> None:
+def test_every_hint_is_for_a_way_a_reply_or_a_detection() -> None:
     names = {path.name.removesuffix(".md.j2") for path in (files("alerts.remedy") / "hints").iterdir()}
 
     hints = {name for name in names if not name.startswith("_")}
-    assert hints == {*ways(), "smtp_auth_off", "not_authenticated", "policy_block", "job_failing", "job_overrunning"}
+    remedies = {detection.remedy for detection in detections()} - {"basic_auth"}
+    assert hints == {*ways(), *remedies, "smtp_auth_off", "not_authenticated", "policy_block"}

@@ -1,0 +1,280 @@
+/*---
+title       = "{sender} has gone silent"
+why         = "Its mail used to come regularly and has stopped, and no log tells why. A device that submits directly is refused without a trace."
+severity    = "medium"
+confidence  = "medium"
+every       = "1h"
+window      = "130d"
+reads       = ["sender_days", "feeds"]
+complete    = ["traces", "deliveries"]
+about       = ["sender"]
+over_when   = "heard_again"
+remedy      = "went_silent"
+references  = ["https://learn.microsoft.com/exchange/monitoring/trace-an-email-message/message-trace-modern-eac"]
+known_gaps  = "A sender without a rhythm, or seen on fewer than three days, is never called silent. What shares its address with a sender that goes on is not seen."
+false_positives = "A device that was retired, an office that is closed for longer than ever before, a person on a long leave."
+
+[params]
+many_gaps = 6
+few_gaps = 2
+regular_times = 1.35
+slack_days = 2
+few_slack_share = 0.1
+spread_times = 2.0
+people_days = 8
+people_share = 0.3
+few_quiet_days = 0.1
+quiet_share = 0.5
+hole_share = 0.05
+min_people = 5
+busy_hours = 18
+least_hours = 6
+---*/
+WITH
+signs AS (
+  -- Whatever a sender was seen doing; a refused try is a sign of life too.
+  SELECT sender, day, evidence, auth_protocol, sum(events) AS events, bit_or(hours) AS hours, max(last_at) AS last_at
+  FROM sender_days
+  WHERE day >= CAST($window_start AS DATE)
+    AND day < CAST($window_end AS DATE) + INTERVAL 1 DAY
+    AND sender <> ''
+    AND (evidence <> 'deliveries' OR kind = 'try')
+    AND (evidence <> 'signins' OR outcome = 'accepted')
+  GROUP BY sender, day, evidence, auth_protocol
+  HAVING sum(events) > 0
+),
+machines AS (
+  -- What is seen anywhere but in traces submits by itself; the rest are people, and tell which days are working days.
+  SELECT DISTINCT sender
+  FROM signs
+  WHERE evidence <> 'traces'
+),
+day_counts AS (
+  SELECT
+    signs.day,
+    count(DISTINCT signs.sender) AS senders,
+    count(DISTINCT signs.sender) FILTER (WHERE machines.sender IS NULL) AS people
+  FROM signs
+  LEFT JOIN machines ON machines.sender = signs.sender
+  GROUP BY signs.day
+),
+usual_days AS (
+  SELECT
+    quantile_cont(people, 0.75) AS people,
+    quantile_cont(senders, 0.75) AS senders
+  FROM day_counts
+),
+known_days AS (
+  -- A day of which next to nothing is known is a hole in what was read, and counts for nobody.
+  SELECT
+    day_counts.day,
+    CASE
+      WHEN usual_days.people >= $min_people THEN day_counts.people < $quiet_share * usual_days.people
+      ELSE day_counts.senders < $quiet_share * usual_days.senders
+    END AS is_quiet
+  FROM day_counts
+  CROSS JOIN usual_days
+  WHERE day_counts.senders >= $hole_share * usual_days.senders
+),
+numbered_days AS (
+  SELECT
+    day,
+    is_quiet,
+    row_number() OVER (ORDER BY day) AS day_number,
+    sum(CASE WHEN is_quiet THEN 0 ELSE 1 END) OVER (ORDER BY day) AS working_day_number
+  FROM known_days
+),
+all_days AS (
+  SELECT avg(CASE WHEN is_quiet THEN 1.0 ELSE 0.0 END) AS quiet_share
+  FROM known_days
+),
+complete_tables AS (
+  SELECT "table" AS evidence, min(complete_until) AS complete_until
+  FROM feeds
+  GROUP BY "table"
+),
+seen_in AS (
+  SELECT sender, evidence, max(day) AS last_day
+  FROM signs
+  GROUP BY sender, evidence
+),
+known_until AS (
+  -- What is judged is the time up to which everything that shows the sender was read; a report only where nothing else does.
+  SELECT
+    seen_in.sender,
+    coalesce(
+      min(complete_tables.complete_until) FILTER (WHERE seen_in.evidence IN ('traces', 'deliveries')),
+      min(complete_tables.complete_until)
+    ) AS as_of
+  FROM seen_in
+  JOIN complete_tables ON complete_tables.evidence = seen_in.evidence
+  GROUP BY seen_in.sender
+),
+active_days AS (
+  SELECT sender, day, sum(events) AS events, max(last_at) AS last_at
+  FROM signs
+  GROUP BY sender, day
+),
+habits AS (
+  SELECT
+    active_days.sender,
+    count(*) AS days,
+    max(all_days.quiet_share) >= $few_quiet_days
+      AND avg(CASE WHEN numbered_days.is_quiet THEN 1.0 ELSE 0.0 END) <= $people_share * max(all_days.quiet_share) AS is_of_working_days,
+    max(active_days.day) AS last_day,
+    max(active_days.last_at) AS last_at
+  FROM active_days
+  JOIN numbered_days ON numbered_days.day = active_days.day
+  CROSS JOIN all_days
+  GROUP BY active_days.sender
+),
+counted_days AS (
+  SELECT
+    active_days.sender,
+    active_days.day,
+    CASE WHEN habits.is_of_working_days THEN numbered_days.working_day_number ELSE numbered_days.day_number END AS number
+  FROM active_days
+  JOIN habits ON habits.sender = active_days.sender
+  JOIN numbered_days ON numbered_days.day = active_days.day
+),
+steps AS (
+  SELECT sender, number - lag(number) OVER (PARTITION BY sender ORDER BY day) AS gap
+  FROM counted_days
+),
+rhythms AS (
+  SELECT
+    sender,
+    count(gap) AS gaps,
+    greatest(min(gap), 1) AS least_gap,
+    greatest(median(gap), 1) AS usual_gap,
+    greatest(max(gap), 1) AS longest_gap
+  FROM steps
+  GROUP BY sender
+),
+silences AS (
+  -- Whole days of which everything is known and in which nothing came.
+  SELECT
+    habits.sender,
+    max(CASE WHEN habits.is_of_working_days THEN numbered_days.working_day_number ELSE numbered_days.day_number END)
+      - max(CASE
+          WHEN numbered_days.day > habits.last_day THEN NULL
+          WHEN habits.is_of_working_days THEN numbered_days.working_day_number
+          ELSE numbered_days.day_number
+        END) AS silent_days
+  FROM habits
+  JOIN known_until ON known_until.sender = habits.sender
+  JOIN numbered_days ON numbered_days.day < CAST(known_until.as_of AS DATE)
+  GROUP BY habits.sender
+),
+allowed AS (
+  SELECT
+    rhythms.sender,
+    CASE
+      WHEN rhythms.gaps >= $many_gaps
+        THEN rhythms.longest_gap + greatest($slack_days, $spread_times * (rhythms.longest_gap - rhythms.usual_gap))
+      WHEN rhythms.gaps >= $few_gaps AND rhythms.longest_gap <= $regular_times * rhythms.least_gap
+        THEN rhythms.longest_gap + greatest($slack_days, $few_slack_share * rhythms.longest_gap)
+    END AS most_days
+  FROM rhythms
+),
+busy_days AS (
+  SELECT sender, day, bit_count(bit_or(hours)) AS active_hours, max(last_at) AS last_at
+  FROM signs
+  GROUP BY sender, day
+),
+round_the_clock AS (
+  -- A sender that is there in nearly every hour is missed after hours, not after days.
+  SELECT sender, greatest($least_hours, 2 * (25 - quantile_cont(active_hours, 0.25))) AS most_hours
+  FROM busy_days
+  GROUP BY sender
+  HAVING count(*) >= $many_gaps AND quantile_cont(active_hours, 0.25) >= $busy_hours
+),
+judged AS (
+  SELECT
+    habits.sender,
+    habits.last_day,
+    habits.last_at,
+    habits.days,
+    habits.is_of_working_days,
+    rhythms.usual_gap,
+    known_until.as_of,
+    silences.silent_days,
+    greatest(allowed.most_days, CASE WHEN habits.is_of_working_days THEN $people_days ELSE 0 END) AS most_days,
+    round_the_clock.most_hours,
+    (epoch(known_until.as_of) - epoch(habits.last_at)) / 3600 AS silent_hours
+  FROM habits
+  JOIN rhythms ON rhythms.sender = habits.sender
+  JOIN known_until ON known_until.sender = habits.sender
+  JOIN allowed ON allowed.sender = habits.sender
+  LEFT JOIN silences ON silences.sender = habits.sender
+  LEFT JOIN round_the_clock ON round_the_clock.sender = habits.sender
+  WHERE allowed.most_days IS NOT NULL
+),
+protocols AS (
+  SELECT sender, max_by(auth_protocol, day) AS last_protocol
+  FROM signs
+  WHERE auth_protocol IN ('basic', 'oauth2')
+  GROUP BY sender
+)
+SELECT
+  judged.sender,
+  coalesce(judged.last_at, CAST(judged.last_day AS TIMESTAMPTZ)) AS first_seen,
+  coalesce(judged.last_at, CAST(judged.last_day AS TIMESTAMPTZ)) AS last_seen,
+  CASE
+    WHEN judged.most_hours IS NOT NULL THEN 'all day and night'
+    WHEN judged.usual_gap < 2 AND judged.is_of_working_days THEN 'on working days'
+    WHEN judged.usual_gap < 2 THEN 'every day'
+    WHEN judged.is_of_working_days AND judged.usual_gap BETWEEN 4 AND 6 THEN 'every week'
+    WHEN judged.usual_gap BETWEEN 6 AND 8 THEN 'every week'
+    WHEN judged.is_of_working_days AND judged.usual_gap BETWEEN 17 AND 24 THEN 'every month'
+    WHEN judged.usual_gap BETWEEN 27 AND 33 THEN 'every month'
+    ELSE 'every ' || CAST(CAST(round(judged.usual_gap) AS BIGINT) AS VARCHAR)
+      || CASE WHEN judged.is_of_working_days THEN ' working days' ELSE ' days' END
+  END AS usually_comes,
+  judged.silent_days AS days_without_mail,
+  protocols.last_protocol
+FROM judged
+LEFT JOIN protocols ON protocols.sender = judged.sender
+WHERE judged.silent_days >= judged.most_days
+  OR judged.silent_hours >= judged.most_hours
+ORDER BY first_seen, judged.sender
+/*---
+[[case]]
+name  = "misses a nightly job after more nights than ever before"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "nas@contoso.example", evidence = "traces", outcome = "delivered", day = "-40d", times = 34, step = "1d" },
+  { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-40d", times = 41, step = "1d" },
+]
+finds = [{ sender = "nas@contoso.example", usually_comes = "every day", days_without_mail = 6 }]
+
+[[case]]
+name  = "misses a monthly job of which only three mails are known"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "payroll@contoso.example", evidence = "traces", outcome = "delivered", day = "-100d", times = 3, step = "30d" },
+  { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-120d", times = 121, step = "1d" },
+]
+finds = [{ sender = "payroll@contoso.example", usually_comes = "every month", days_without_mail = 39 }]
+
+[[case]]
+name  = "waits for a monthly job as long as a month may be"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "payroll@contoso.example", evidence = "traces", outcome = "delivered", day = "-92d", times = 3, step = "30d" },
+  { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-120d", times = 121, step = "1d" },
+]
+finds = []
+
+[[case]]
+name  = "says nothing of a sender that was seen too seldom to have a rhythm, or has none"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "twice@contoso.example", evidence = "traces", outcome = "delivered", day = "-110d", times = 2, step = "30d" },
+  { sender = "odd@contoso.example", evidence = "traces", outcome = "delivered", day = "-120d" },
+  { sender = "odd@contoso.example", evidence = "traces", outcome = "delivered", day = "-110d" },
+  { sender = "odd@contoso.example", evidence = "traces", outcome = "delivered", day = "-80d" },
+  { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-120d", times = 121, step = "1d" },
+]
+finds = []
+---*/
