@@ -46,6 +46,8 @@ _USUAL: Mapping[str, Any] = {
     "events": 1,
     "evidence": "usage",
 }
+_RARELY_TOLD = frozenset({"queued_at", "expires_at"})
+"""Times that most logs do not tell."""
 _SPECIAL = {
     "open_findings": OPEN_FINDINGS,
     "asked": pa.schema([("sender", pa.string()), ("reply_class", pa.string()), ("since", TIME)]),
@@ -168,7 +170,7 @@ def _usual(field: pa.Field, number: int) -> Any:
     if field.name == "origin_offset":
         return number
     if field.type == TIME:
-        return NOW - timedelta(minutes=5)
+        return None if field.name in _RARELY_TOLD else NOW - timedelta(minutes=5)
     if field.type == pa.date32():
         return NOW.date()
     return _USUAL.get(field.name)
