@@ -46,6 +46,18 @@ def records_in(body: Chunk) -> Iterator[JsonRecord | Reject]:
     return _Reading(body).records()
 
 
+def document_of(body: bytes) -> Any | None:
+    """Return the one JSON document that `body` is, in UTF-8 and with nothing before or behind it, or None."""
+    text, bom, encoding = _decoded(body)
+    if bom or encoding != "utf-8":
+        return None
+    try:
+        found, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if text[end:].strip() else found
+
+
 def looks_like_json(head: bytes) -> bool:
     """Return whether `head` begins as JSON does, in any of the encodings."""
     return text_of(head[:256]).lstrip("\ufeff \t\r\n\x1e")[:1] in {"{", "["}

@@ -21,6 +21,7 @@ from typing import Any
 from pipeline.exports.entra_records import looks_like_json, raw_of, records_in, text_of, without_surrogates
 from pipeline.exports.json_records import JsonRecord
 from pipeline.exports.locales import DayOrder, count_of, moment_of
+from pipeline.exports.plain_pages import table_of_page
 from pipeline.exports.tables import shown
 from pipeline.exports.traces import table_of, trace_row
 from pipeline.model import Carry, Chunk, Parsed, Reject
@@ -58,6 +59,13 @@ def looks_like(head: bytes) -> bool:
 
 def parse(body: Chunk, carry: Carry) -> Parsed:  # noqa: ARG001 - a whole file leaves nothing open
     """Return one `traces` row for each record that is one."""
+    if (page := table_of_page(body)) is not None:
+        return Parsed({"traces": page}, lines=page.num_rows)
+    return parse_records(body)
+
+
+def parse_records(body: Chunk) -> Parsed:
+    """Return what `parse` does, record by record: for whatever is no plain page of Graph."""
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     lines = 0

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.exports.plain_pages import table_of_page
 from pipeline.formats import message_trace_csv
-from pipeline.formats.graph_message_trace import looks_like, parse
+from pipeline.formats.graph_message_trace import looks_like, parse, parse_records
 from pipeline.model import TRACES, Chunk, Parsed
 
 AS_OF = datetime(2026, 12, 31, tzinfo=UTC)
@@ -146,3 +147,67 @@ def test_no_bytes_raise_anything(body: bytes) -> None:
     looks_like(body)
 
     parsed(body)
+
+
+TIMES = st.sampled_from(
+    [
+        "2026-12-30T08:00:01Z",
+        "2026-12-30T08:00:01.5Z",
+        "2026-12-30T08:00:01.1234567Z",
+        " 2026-12-30T08:00:01Z",
+        "2026-12-30t08:00:01z",
+        "2026-02-30T08:00:01Z",
+        "2026-12-30T24:00:00Z",
+        "2026-12-30T23:59:60Z",
+        "0026-12-30T08:00:01Z",
+        "2026-12-30T08:00:01+01:00",
+        "2026-12-30T08:00:01",
+        "20261230T080001.50Z",
+        "2026-12-30T08:00:01Z\n",
+    ]
+)
+TEXTS = st.sampled_from(
+    [
+        "Scan@Contoso.example",
+        "<>",
+        " <> ",
+        "Straße@contoso.example",
+        "İ@contoso.example",
+        "\ud800",
+        "\x00",
+        "zugestellt",
+    ]
+) | st.text(max_size=4)
+PLAIN = st.fixed_dictionaries(
+    {key: TEXTS.filter(str.strip) if key in {"senderAddress", "recipientAddress", "status"} else TEXTS for key in TRACE}
+    | {"receivedDateTime": st.just("2026-12-30T08:00:01.25Z"), "size": st.integers(0, 10**10 - 1)}
+)
+ODD = st.fixed_dictionaries(
+    dict.fromkeys(TRACE, TEXTS | st.none())
+    | {"receivedDateTime": TIMES, "size": st.integers() | st.booleans() | st.floats() | st.none() | st.just("10")},
+    optional={"received": TIMES, "MessageTraceId": TEXTS, "Id": TEXTS, "extra": JSON, "d": JSON, "body": JSON},
+)
+
+
+@given(st.lists(PLAIN, max_size=3), st.lists(ODD, max_size=2), st.sampled_from(["value", "Value", "records", "time"]))
+def test_a_page_read_by_columns_holds_what_its_records_do_one_by_one(
+    plain: list[Any], odd: list[Any], key: str
+) -> None:
+    page = {"@odata.context": "https://graph.microsoft.com/", key: [*plain, *odd], "@odata.nextLink": None}
+    body = Chunk(json.dumps(page).encode(), "page.json", offset=7, as_of=AS_OF)
+
+    assert parse(body, {}) == parse_records(body)
+
+
+@given(st.lists(PLAIN, min_size=1, max_size=3))
+def test_a_page_as_graph_lays_it_out_is_read_by_columns(records: list[Any]) -> None:
+    assert table_of_page(Chunk(json.dumps({"value": records}).encode(), "page.json", as_of=AS_OF)) is not None
+
+
+@pytest.mark.parametrize("behind", ["", "\n", " {}", "]", "x"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_what_stands_around_a_page_counts_the_same(behind: str, encoding: str) -> None:
+    page = json.dumps({"value": [{**TRACE, "senderAddress": "straße@contoso.example"}]}, ensure_ascii=False) + behind
+    body = Chunk(page.encode(encoding), "page.json", as_of=AS_OF)
+
+    assert parse(body, {}) == parse_records(body)
