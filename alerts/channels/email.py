@@ -41,8 +41,11 @@ from pipeline.secret import Secret
 
 USES = "smtp"
 
-Smtp = Callable[[str, int, float], smtplib.SMTP]
-"""What makes a connection from host, port and timeout in seconds."""
+Smtp = Callable[[str, int, float, ssl.SSLContext | None], smtplib.SMTP]
+"""What makes a connection from host, port, timeout in seconds, and whom to trust where TLS is spoken at once."""
+
+TLS_PORT = 465
+"""Where TLS is spoken from the first byte."""
 
 NO_PASSWORDS = frozenset({"exchange_online", "outlook_consumer"})
 
@@ -94,9 +97,7 @@ def needs(settings: Settings) -> Needs:
     """Return the relay that takes the mail, or the folder."""
     if settings.folder is not None:
         return Needs(folders=(settings.folder,))
-    if settings.port == 465:  # whose connection trusts this machine's store
-        return Needs(endpoints=(Endpoint(settings.host, settings.port, Way.TLS),))
-    way = Way.STARTTLS if settings.starttls else Way.SMTP
+    way = Way.TLS if settings.port == TLS_PORT else Way.STARTTLS if settings.starttls else Way.SMTP
     return Needs(endpoints=(Endpoint(settings.host, settings.port, way, settings.ca_file),))
 
 
@@ -117,10 +118,10 @@ def send(message: Message, settings: Settings, smtp: Smtp, *, now: Now = utc_now
         raise DeliveryError(f"email: {_reason_of(error)}", retry=True) from error
 
 
-def connect(host: str, port: int, timeout_s: float) -> smtplib.SMTP:
-    """Return a real connection; port 465 speaks TLS from the first byte."""
-    if port == 465:
-        return smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=ssl.create_default_context())
+def connect(host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None) -> smtplib.SMTP:
+    """Return a real connection, which speaks `tls` from the first byte or, without it, plain text at first."""
+    if tls is not None:
+        return smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=tls)
     return smtplib.SMTP(host, port, timeout=timeout_s)
 
 
@@ -195,7 +196,8 @@ def _message_id(token: str, domain: str) -> str:
 
 
 def _submit(mail: EmailMessage, settings: Settings, smtp: Smtp) -> None:
-    connection = smtp(settings.host, settings.port, settings.timeout_s)
+    tls = _trust(settings) if settings.port == TLS_PORT else None
+    connection = smtp(settings.host, settings.port, settings.timeout_s, tls)
     try:
         _secure(connection, settings)
         refused = connection.send_message(mail)
@@ -209,7 +211,7 @@ def _submit(mail: EmailMessage, settings: Settings, smtp: Smtp) -> None:
 
 def _secure(connection: smtplib.SMTP, settings: Settings) -> None:
     if settings.starttls:
-        connection.starttls(context=ssl.create_default_context(cafile=settings.ca_file))
+        connection.starttls(context=_trust(settings))
     if settings.password is None:
         return
     connection.ehlo_or_helo_if_needed()
@@ -218,6 +220,10 @@ def _secure(connection: smtplib.SMTP, settings: Settings) -> None:
     if not password.isascii() or not settings.user.isascii():
         raise SettingsError("email: SMTP log-in takes ASCII only: choose a user and a password without other letters")
     connection.login(settings.user, password)
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=settings.ca_file)
 
 
 def _name_of(connection: smtplib.SMTP) -> str:
@@ -325,7 +331,7 @@ def _way_complaints(settings: Settings) -> list[str]:
         complaints.append(f"port is {settings.port}: it should be from 1 to 65535")
     if settings.ca_file is not None and not settings.ca_file.is_file():
         complaints.append(f"ca_file {settings.ca_file} is not a file: it should hold the relay's certificate authority")
-    if settings.port == 465 and settings.starttls:
+    if settings.port == TLS_PORT and settings.starttls:
         complaints.append("port 465 speaks TLS from the first byte: set starttls = false, or use port 587")
     return complaints
 
@@ -336,7 +342,7 @@ def _login_complaints(settings: Settings) -> list[str]:
     if settings.password is None:
         return []
     complaints = []
-    if not settings.starttls and settings.port != 465 and not _is_this_host(settings.host):
+    if not settings.starttls and settings.port != TLS_PORT and not _is_this_host(settings.host):
         complaints.append("the password would cross the network in plain text: set starttls = true")
     try:
         settings.password.reveal()

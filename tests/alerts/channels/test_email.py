@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 import shutil
 import smtplib
-import socket
 import ssl
 import subprocess
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -18,7 +18,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from alerts.channels import email as channel
-from alerts.channels.email import Settings, check, connect, eml, send
+from alerts.channels.email import Settings, check, connect, eml, needs, send
 from alerts.message import Message
 from alerts.plain import one_line
 from pipeline.errors import DeliveryError, SettingsError
@@ -26,6 +26,7 @@ from pipeline.secret import Secret
 from tests.alerts.channels.conftest import Relay, StartRelay
 from tests.alerts.channels.samples import CANARY, NOW, hostile_message, message, secret, settings_of
 from tests.hostile import HOSTILE
+from tests.pipeline.doctor.conftest import Pair, made, serving, tls_of
 
 SETTINGS = Settings(to=("admin@contoso.example",), sender="alerts@contoso.example", folder=Path("unused"))
 
@@ -269,7 +270,7 @@ def test_a_farewell_that_fails_does_not_undo_the_mail(relay: Relay, tmp_path: Pa
             raise error
 
     settings = settings_of(channel, tmp_path, port=relay.port)
-    send(message(), settings, lambda host, port, timeout_s: Rude(host, port, timeout=timeout_s))
+    send(message(), settings, lambda host, port, timeout_s, _tls: Rude(host, port, timeout=timeout_s))
 
     assert len(relay.mails) == 1
 
@@ -289,7 +290,7 @@ def test_a_connection_that_breaks_is_retried(tmp_path: Path) -> None:
 def test_the_timeout_reaches_the_connection(tmp_path: Path) -> None:
     asked: list[tuple[str, int, float]] = []
 
-    def smtp(host: str, port: int, timeout_s: float) -> smtplib.SMTP:
+    def smtp(host: str, port: int, timeout_s: float, _tls: object) -> smtplib.SMTP:
         asked.append((host, port, timeout_s))
         raise TimeoutError
 
@@ -515,18 +516,37 @@ def test_a_sender_may_have_a_name(sender: str) -> None:
     assert _complaints(sender=sender) == ""
 
 
-@pytest.mark.system
-def test_port_465_speaks_tls_from_the_first_byte() -> None:
-    try:
-        server = socket.create_server(("127.0.0.1", 465))
-    except OSError:
-        pytest.skip("needs the right to listen on port 465, and nobody there")
+@pytest.mark.parametrize("port", [465, 587])
+def test_port_465_speaks_tls_from_the_first_byte_to_whom_the_settings_trust(tmp_path: Path, port: int) -> None:
+    pair = _relays_own()
+    asked: list[ssl.SSLContext | None] = []
 
-    with server:
-        with pytest.raises(TimeoutError):
-            connect("127.0.0.1", 465, 0.2)
-        accepted, _ = server.accept()
-        with accepted:
-            client_hello = accepted.recv(1)
+    def smtp(_host: str, _port: int, _timeout_s: float, tls: ssl.SSLContext | None) -> smtplib.SMTP:
+        asked.append(tls)
+        raise TimeoutError
 
-    assert client_hello == b"\x16"
+    settings = settings_of(
+        channel, tmp_path, host="relay", port=port, starttls=port == 587, ca_file=pair.file(tmp_path)
+    )
+    with pytest.raises(DeliveryError):
+        send(message(), settings, smtp)
+
+    [tls] = asked
+    assert (tls is not None) == (port == 465)
+    assert tls is None or tls.cert_store_stats()["x509"] == 1, "it trusts the ca_file, and nothing else"
+    assert needs(settings).endpoints[0].ca_file == tmp_path / "pair.pem"
+
+
+def test_a_relay_with_a_certificate_of_its_own_is_trusted_only_when_the_settings_say_so(tmp_path: Path) -> None:
+    pair = _relays_own()
+    secure = tls_of(pair.file(tmp_path), greeting=b"220 relay.contoso.example ESMTP\r\n")
+
+    with serving(secure) as port:
+        connect("localhost", port, 5.0, ssl.create_default_context(cafile=tmp_path / "pair.pem")).close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            connect("localhost", port, 5.0, ssl.create_default_context())
+
+
+def _relays_own() -> Pair:
+    """Return a certificate of a relay that has signed it itself, valid now."""
+    return made("localhost", datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))

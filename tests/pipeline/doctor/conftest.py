@@ -162,8 +162,10 @@ def serving(speak: Callable[[socket.socket], None]) -> Iterator[int]:
     thread.join(5)
 
 
-def tls_of(pair_file: Path, *, newest: ssl.TLSVersion | None = None) -> Callable[[socket.socket], None]:
-    """Return how a server speaks TLS with the key and certificate in `pair_file`, up to `newest`."""
+def tls_of(
+    pair_file: Path, *, newest: ssl.TLSVersion | None = None, greeting: bytes = b""
+) -> Callable[[socket.socket], None]:
+    """Return how a server speaks TLS with the key and certificate in `pair_file`, up to `newest`, and greets then."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair_file)
     if newest is not None:
@@ -173,6 +175,7 @@ def tls_of(pair_file: Path, *, newest: ssl.TLSVersion | None = None) -> Callable
 
     def speak(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secured:
+            secured.sendall(greeting)
             secured.recv(1)
 
     return speak
