@@ -45,7 +45,19 @@ def test_gaps_say_what_is_missing_and_why(ingested: Path) -> None:
     assert gap["origin"].endswith("mail.log.1.gz")
     assert "copy the file again" in gap["cause"]
     run(ingested, "gaps", "--exit-code", code=1)
-    assert run(ingested, "gaps", "--source", "other", "--exit-code") == ("", "nothing is known to be missing\n")
+
+
+def test_of_a_source_that_is_none_nobody_says_that_nothing_is_missing(ingested: Path) -> None:
+    settings = ingested.parent / "two.toml"
+    settings.write_text(f'{ingested.read_text("utf-8")}[source.new]\nkind = "files"\npaths = ["/var/log/no*"]\n')
+
+    _, typo = run(ingested, "gaps", "--source", "realy", code=2)
+    _, other = run(ingested, "gaps", "--source", "scanners", "--format", "json", code=2)
+
+    assert "there is no source 'realy'; there is relay; did you mean 'relay'?" in typo
+    assert "there is no source 'scanners'; there is relay\n" in other
+    run(ingested, "gaps", "--source", "relay", "--exit-code", code=1)
+    assert run(settings, "gaps", "--source", "new", "--exit-code") == ("", "nothing is known to be missing\n")
 
 
 def test_quarantine_lists_each_record_with_its_place_and_reason_and_no_terminal_escapes(ingested: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
 import click
 
 from pipeline.cli.output import Screen, format_option, print_rows
+
+if TYPE_CHECKING:
+    from pipeline.lake import Lake
 
 
 @click.command()
@@ -28,9 +34,26 @@ def gaps(screen: Screen, source: str | None, exit_code: bool, format: str) -> No
             "WHERE $source IS NULL OR source = $source ORDER BY noticed_at DESC, origin, from_offset, from_time",
             {"source": source},
         )
+        if source and not rows:
+            _see_that_it_is_one(screen, opened, source)
     if rows or format != "table":
         print_rows(rows, format, no_color=screen.no_color)
     if not rows:
         screen.say("nothing is known to be missing")
     if rows and exit_code:
         raise SystemExit(1)
+
+
+def _see_that_it_is_one(screen: Screen, lake: Lake, source: str) -> None:
+    """Raise UsageError when neither the settings nor the lake know `source`: nothing of it would ever be missing."""
+    from pipeline.settings import load
+
+    # The lake knows those that were taken out of the settings, and a source that never ran is in the settings alone.
+    noted = [str(row["source"]) for row in lake.rows("SELECT source FROM reads UNION SELECT source FROM gaps")]
+    if source in noted:
+        return
+    known = sorted({*noted, *load(screen.config).sources})
+    if source not in known:
+        near = get_close_matches(source, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"there is no source {source!r}; there is {', '.join(known) or 'none'}{hint}")
