@@ -24,22 +24,11 @@ from pipeline.errors import Place, SettingsError
 from pipeline.graph import identity
 from pipeline.kinds import find
 from pipeline.lake.tables import TIME_KEPT
-from pipeline.spans import span_of
+from pipeline.span_setting import Span, span_written
 
 WHERE = (Path("authsunset.toml"), Path("/etc/authsunset/authsunset.toml"))
 
 T = TypeVar("T")
-
-
-def _span(value: object) -> timedelta:
-    span = value if isinstance(value, timedelta) else span_of(str(value))
-    if span < timedelta(0):
-        raise ValueError(f"{str(value)!r} is a negative span of time; write it without the sign")
-    return span
-
-
-Span = Annotated[timedelta, BeforeValidator(_span)]
-"""A span of time, written like '15m'."""
 
 
 def _kept(value: object) -> str:
@@ -256,7 +245,7 @@ class _Reader:
 
     def every(self, value: Any, section: str) -> timedelta | None:
         try:
-            every = _span(value)
+            every = span_written(value)
         except ValueError as error:
             self.problem(f"'every': {error}", self.place(section, "every"))
             return None

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
+from pipeline.clock import Stopped
 from pipeline.errors import Place, SourceError
 from pipeline.objects.access import Store
 from pipeline.objects.bucket import Bucket
@@ -30,10 +31,6 @@ PIECE_BYTES = 4 << 20
 LONGEST_NAME = 150
 
 _PREFIX = "object-"
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
-    """The service was asked to stop in the middle of an object."""
 
 
 @dataclass(frozen=True, slots=True)

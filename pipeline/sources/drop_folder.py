@@ -28,7 +28,7 @@ from pipeline.needs import Age
 from pipeline.outside import Outside
 from pipeline.recognise import FORMATS, HEAD_BYTES, recognise
 from pipeline.rotation import oldest_first
-from pipeline.settings import Span
+from pipeline.span_setting import Span
 from pipeline.spans import in_words
 from pipeline.unpack import file_of, members_of, unpacked
 from pipeline.zones import zone_of

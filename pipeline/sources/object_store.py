@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pipeline.clock import Stopped
 from pipeline.errors import Place, SettingsError, SourceError
 from pipeline.model import Chunk, Notice, Pull, Pulled
 from pipeline.objects import access
@@ -22,13 +23,13 @@ from pipeline.objects.access import Access, Store, opened
 from pipeline.objects.bookmark import Bookmark
 from pipeline.objects.bucket import bucket_of
 from pipeline.objects.choice import BATCH, Choice, chosen
-from pipeline.objects.download import Stopped, downloads, fetch
+from pipeline.objects.download import downloads, fetch
 from pipeline.objects.listing import Listing, Stored, sentence_of
 from pipeline.objects.reading import Reader, by_line
 from pipeline.objects.trouble import NotThereError, ObjectError, RefusedError
 from pipeline.outside import Outside
 from pipeline.recognise import always, kind_of, recognise
-from pipeline.settings import Span
+from pipeline.span_setting import Span
 from pipeline.zones import zone_of
 
 MOST_REFUSED = 10

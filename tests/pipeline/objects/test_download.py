@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.clock import Stopped
 from pipeline.errors import SettingsError, SourceError
 from pipeline.objects.access import Access, opened
 from pipeline.objects.bucket import bucket_of
-from pipeline.objects.download import Stopped, downloads, fetch, local_name
+from pipeline.objects.download import downloads, fetch, local_name
 from pipeline.objects.listing import Stored
 from pipeline.objects.trouble import ObjectError
 from pipeline.rotation import is_rotated
