@@ -39,6 +39,10 @@ LONGEST_SPREAD = timedelta(seconds=30)
 THREADS: Mapping[str, int] = {"sources": 4, "detections": 2, "delivery": 1, "maintenance": 1, "heartbeat": 1}
 """The pools; jobs beyond their threads wait for one."""
 
+RELOADED = "reload"
+"""The job that says, for as long as it is so, that new settings were not taken over."""
+_LOOK_AT_RELOAD = timedelta(minutes=1)
+
 _ON_DISK = frozenset({"files", "drop_folder"})
 _A_MOMENT = timedelta(seconds=2)
 
@@ -58,6 +62,7 @@ class Running:
     _said: dict[str, Sequence[str]] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
     _status: str = ""
+    _refused: str = ""
 
     def __post_init__(self) -> None:
         pools = {name: ThreadPoolExecutor(threads) for name, threads in THREADS.items()}
@@ -97,7 +102,9 @@ class Running:
             for problem in str(error).splitlines():
                 self.warn(problem)
             self.warn("the settings were not taken over; the service goes on with those it has")
+            self._refused = _refusal_of(error)
         else:
+            self._refused = ""
             rhythm = {job.id: job.trigger.interval for job in self.timetable.get_jobs()}
             changes = changes_of(before.settings, after.settings, rhythm, {job.name: job.every for job in planned})
             self.service = after
@@ -135,6 +142,7 @@ class Running:
             self._job(
                 "maintenance", settings.lake.maintain_every, partial(maintain, service, self.say), "maintenance", 60
             ),
+            self._job(RELOADED, _LOOK_AT_RELOAD, lambda: Ran({RELOADED: self._refused}), "detections", 2),
         ]
         if every_s := self.watchdog.every_s:
             jobs.append(Planned("heartbeat", timedelta(seconds=every_s), self.watchdog.beat, "heartbeat"))
@@ -260,7 +268,7 @@ def _note(service: Service, cycle: Cycle, books: Books) -> None:
         *("delivery", "maintenance"),
         *(f"channel {name}" for name in service.settings.channels),
     ]
-    books.only(names)
+    books.only([*names, RELOADED])  # of which a service beside us may have written
     books.note(verdicts_of(cycle, names))
 
 
@@ -270,6 +278,13 @@ def _loaded(path: Path) -> Settings:
     if not any(line.strip() for line in settings.lines):
         raise SettingsError("is empty; if it was just being written, ask again", place=Place(path))
     return settings
+
+
+def _refusal_of(error: SettingsError) -> str:
+    """Return why settings were not taken over, as one sentence with its first problem."""
+    first, *others = str(error).splitlines()
+    more = f"; and {len(others)} more, which `authsunset config check` lists" if others else ""
+    return f"new settings were not taken over, the old ones count: {first}{more}; correct that and reload again"
 
 
 def _place_of(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,7 @@ class Said:
 
 
 def planned(settings: Path) -> dict[str, Planned]:
-    running = Said().running(settings)
-    return {job.name: job for job in running.planned(running.service)}
+    return planned_by(Said().running(settings))
 
 
 def test_each_source_detection_and_the_delivery_is_a_job_that_is_never_skipped(tmp_path: Path) -> None:
@@ -158,6 +158,7 @@ def test_each_source_detection_and_the_delivery_is_a_job_that_is_never_skipped(t
         "source relay",
         "delivery",
         "maintenance",
+        "reload",
         *(f"detection {each.id}" for each in running.service.detections()),
     }
     for job in jobs.values():
@@ -195,6 +196,7 @@ def test_delivery_waits_for_no_source_and_no_detection(tmp_path: Path) -> None:
         "detection": "detections",
         "delivery": "delivery",
         "maintenance": "maintenance",
+        "reload": "detections",
     }
 
 
@@ -210,6 +212,49 @@ def test_settings_that_are_just_being_written_are_not_taken_over(text: str, tmp_
 
     assert running.service is before
     assert f"{settings}: is empty" in heard.warned[0]
+
+
+def test_settings_that_were_not_taken_over_are_told_on_the_channels_until_they_are(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    good, now = settings.read_text("utf-8"), NOW
+    service = Service(load(settings), now=lambda: now)
+    clock = replace(system_clock(), now=lambda: now)
+    running = Running(service, clock, lambda _: None, lambda _: None, Systemd())
+
+    settings.write_text(good.replace("zone =", "zome =").replace("[tenant]", "[tenent]"))
+    running.reload()
+    for _ in range(7):
+        now += timedelta(minutes=1)
+        planned_by(running)["reload"].run()
+    told = told_of_itself(running)
+    settings.write_text(good)
+    running.reload()
+    now += timedelta(minutes=1)
+    planned_by(running)["reload"].run()
+    over = told_of_itself(running)
+
+    assert "authsunset's reload keeps failing" in told
+    assert (
+        f"the old ones count: {settings}:4 [tenent]: unknown table [tenent]; did you mean 'tenant'?; and 1 more" in told
+    )
+    assert "Over: authsunset's reload keeps failing" in over
+    assert running.books.open() == []
+
+
+def planned_by(running: Running) -> dict[str, Planned]:
+    return {job.name: job for job in running.planned(running.service)}
+
+
+def told_of_itself(running: Running) -> str:
+    """Ask what there is to say about the service itself, and return the mails that were written about it."""
+    for job in ("detection health/job_failing", "delivery"):
+        planned_by(running)[job].run()
+    folder = running.service.settings.path.parent
+    mails = [message_from_bytes(mail.read_bytes(), policy=policy.default) for mail in mails_in(folder)]
+    for mail in mails_in(folder):
+        mail.unlink()
+    texts = (f"{mail['Subject']} {body.get_content()}" for mail in mails if (body := mail.get_body(("plain",))))
+    return " ".join(" ".join(texts).split())
 
 
 def test_a_failure_is_said_once_and_again_when_it_is_another_one(tmp_path: Path) -> None:
