@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -215,14 +216,23 @@ def outside_of(settings: Settings, now: Now, stop: threading.Event) -> Outside:
     clock = replace(system_clock(stop), now=now)
     microsoft = settings.microsoft
     # Unlike a webhook, Microsoft may be reached through the proxy that the environment names, as most servers must.
-    tls = ssl.create_default_context(cafile=microsoft.ca_file if microsoft else None)
-    http = httpx.Client(follow_redirects=False, verify=tls)
+    http = httpx.Client(follow_redirects=False, verify=_trust(microsoft.ca_file if microsoft else None))
     folder = settings.lake.folder
     if microsoft is None:
         return Outside(clock, folder, http)
     from pipeline.graph.client import graph_of
 
     return Outside(clock, folder, http, graph_of(microsoft, http, folder, clock))
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what the machine trusts, or `ca_file` alone; raise SettingsError when it holds no authority."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        sentence = f"'ca_file' {ca_file} cannot be used: {reason}; put the authority's certificate there"
+        raise SettingsError(sentence, place=Place(key="microsoft")) from None
 
 
 @contextmanager

@@ -55,6 +55,8 @@ def check(settings: Settings) -> list[str]:
         complaints.append("'authority' should begin with https://, because a secret travels there")
     if not _is_safe(settings.graph):
         complaints.append("'graph' should begin with https://, because a token travels there")
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        complaints.append(f"'ca_file' {settings.ca_file} is not a file; it should hold a certificate authority in PEM")
     return complaints
 
 

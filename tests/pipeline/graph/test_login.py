@@ -4,6 +4,7 @@ import json
 import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -153,9 +154,10 @@ def test_what_cannot_be_asked_is_an_error_with_its_mend(tmp_path: Path, kind: st
         ({"client": "authsunset"}, "'client' should be"),
         ({}, "exactly one of"),
         ({"graph": "http://graph.microsoft.com"}, "'graph' should begin with https://"),
+        ({"ca_file": Path("/none.pem")}, "'ca_file' /none.pem is not a file"),
     ],
 )
-def test_settings_are_checked_offline(change: dict[str, str], complaint: str) -> None:
-    settings = Settings(**{"tenant": TENANT, "client": CLIENT, **change})  # type: ignore[arg-type]
+def test_settings_are_checked_offline(change: dict[str, Any], complaint: str) -> None:
+    settings = Settings(**{"tenant": TENANT, "client": CLIENT, **change})
 
     assert complaint in "\n".join(check(settings))

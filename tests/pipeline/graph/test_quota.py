@@ -3,9 +3,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from pipeline.clock import Clock, Stopped
 from pipeline.errors import SourceError
 from pipeline.graph.quota import LIMITS, Limit, Quota
+from tests.cli import FRESH
 
 NOW = datetime(2026, 12, 31, 23, 0, tzinfo=UTC)
 
@@ -171,6 +173,34 @@ def test_many_at_once_take_no_place_twice(tmp_path: Path) -> None:
         thread.join()
 
     assert taken == {"yes": 30, "no": 30}
+
+
+def test_processes_that_ask_at_once_share_one_count(tmp_path: Path) -> None:
+    together = FRESH.Barrier(3)
+    asking = [
+        FRESH.Process(target=ask_as_often_as_allowed, args=(tmp_path, str(number), together)) for number in range(3)
+    ]
+
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join(60)
+
+    taken = [int((tmp_path / str(number)).read_text()) for number in range(3)]
+    assert sum(taken) == 100
+    assert [each.exitcode for each in asking] == [0, 0, 0]
+
+
+def ask_as_often_as_allowed(folder: Path, name: str, together: Barrier) -> None:
+    """Take places until there is none left, as one of several processes; write down how many it were."""
+    taken = 0
+    together.wait(60)
+    clock = Clock(lambda: NOW, lambda: 1_000.0, lambda _: True)
+    with suppress(Stopped):
+        while True:
+            with Quota(folder / "quota.sqlite", "contoso.example", clock).request("admin"):
+                taken += 1
+    (folder / name).write_text(str(taken))
 
 
 def test_a_count_that_cannot_be_kept_is_an_error_with_its_place(tmp_path: Path, time: Time) -> None:

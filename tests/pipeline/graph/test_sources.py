@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,15 +13,17 @@ import httpx
 import pytest
 
 from pipeline.clock import Clock
+from pipeline.errors import SettingsError
 from pipeline.graph.client import Graph
 from pipeline.graph.identity import Settings as Microsoft
 from pipeline.graph.quota import FILE, Quota
+from pipeline.graph.trouble import TRACE_BACKEND
 from pipeline.lake import Lake
 from pipeline.lake.hash import hash_of
 from pipeline.model import Pulled, Window
 from pipeline.outside import Outside
-from pipeline.service import Service
-from pipeline.settings import load, read
+from pipeline.service import Service, outside_of
+from pipeline.settings import AlertSettings, LakeSettings, Settings, TenantSettings, load, read
 from tests.cli import authsunset
 from tests.fake_graph.clock import SharedTime
 from tests.fake_graph.server import TOKEN, FakeGraph, Faults, records_of
@@ -162,17 +165,57 @@ def test_a_fortnight_in_small_pages_keeps_within_a_hundred_requests_in_five_minu
     assert tenant.fake.refused == 0
 
 
-def test_a_source_that_microsoft_refuses_fails_alone_and_says_the_mend(tenant: Tenant, lake: Lake) -> None:
-    error = {"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges"}}
-    tenant.fake.faults = Faults(refusal=(403, error))
+@pytest.mark.parametrize(
+    ("status", "code", "words", "mends"),
+    [
+        (
+            *(403, "Authorization_RequestDenied", "Insufficient privileges"),
+            (
+                "grant ExchangeMessageTrace.Read.All as an application permission",
+                "grant AuditLog.Read.All as an application permission",
+            ),
+        ),
+        (
+            *(401, "UnknownError", f"The service principal for App ID {TRACE_BACKEND} was not found."),
+            (f"make it with `New-MgServicePrincipal -AppId {TRACE_BACKEND}`",) * 2,
+        ),
+        (
+            *(403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", "Neither tenant is B2C"),
+            ("needs an Entra ID P1 or P2 licence",) * 2,
+        ),
+        (
+            *(401, "InvalidAuthenticationToken", "Lifetime validation failed"),
+            ("this machine's clock is",) * 2,
+        ),
+    ],
+    ids=["permission", "service_principal", "licence", "token"],
+)
+def test_a_source_that_microsoft_refuses_fails_alone_and_says_the_mend(
+    tenant: Tenant, lake: Lake, status: int, code: str, words: str, mends: tuple[str, str]
+) -> None:
+    tenant.fake.faults = Faults(refusal=(status, {"error": {"code": code, "message": words}}))
 
     _, failures = tenant.service.ingest(lake)
 
-    assert len(failures) == 2
-    assert "source traces: Microsoft Graph answered 403 Authorization_RequestDenied" in failures[0]
-    assert "grant ExchangeMessageTrace.Read.All as an application permission" in failures[0]
-    assert "grant AuditLog.Read.All" in failures[1]
+    assert [failure.partition(":")[0] for failure in failures] == ["source traces", "source signins"]
+    for failure, mend in zip(failures, mends, strict=True):
+        assert f"Microsoft Graph answered {status} {code}" in failure
+        assert mend in failure
     assert lake.one("SELECT count(*) FROM cursors WHERE complete_until IS NOT NULL") == 0
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "no PEM"])
+def test_an_authority_that_cannot_be_trusted_is_told_as_a_matter_of_the_settings(
+    tmp_path: Path, content: str | None
+) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content:
+        ca_file.write_text(content)
+    microsoft = Microsoft(tenant="contoso.example", client=CLIENT, ca_file=ca_file)
+    settings = Settings(tmp_path / "authsunset.toml", LakeSettings(), TenantSettings(), AlertSettings(), microsoft)
+
+    with pytest.raises(SettingsError, match=r"ca\.pem cannot be used: .*; put the authority's certificate there"):
+        outside_of(settings, lambda: NOW, threading.Event())
 
 
 def test_a_file_source_takes_no_span_and_a_wrong_span_is_a_usage_error(tmp_path: Path) -> None:
