@@ -60,6 +60,21 @@ def test_of_a_source_that_is_none_nobody_says_that_nothing_is_missing(ingested: 
     assert run(settings, "gaps", "--source", "new", "--exit-code") == ("", "nothing is known to be missing\n")
 
 
+def test_a_source_that_does_not_get_through_is_said_beside_the_gaps(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    run(settings, "run", "--once", code=1)  # there is no log
+
+    _, err = run(settings, "gaps", "--exit-code")
+    (tmp_path / "logs" / "mail.log").write_bytes((SAMPLE_DATA / "postfix" / "refused_at_mail_from.log").read_bytes())
+    run(settings, "run", "--once")
+    _, over = run(settings, "gaps", "--source", "relay")
+
+    assert "source relay has not got through since 20" in err
+    assert "mail.log* names no file" in err
+    assert "nothing else is known to be missing" in err
+    assert over == "nothing is known to be missing\n"
+
+
 def test_quarantine_lists_each_record_with_its_place_and_reason_and_no_terminal_escapes(ingested: Path) -> None:
     out, err = run(ingested, "quarantine", "list")
     [row] = json.loads(run(ingested, "quarantine", "list", "--format", "json")[0])

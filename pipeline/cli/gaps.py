@@ -23,7 +23,8 @@ def gaps(screen: Screen, source: str | None, exit_code: bool, format: str) -> No
     Print what could not be read, the newest first, each with its cause.
 
     Of a file, from_offset is where something is missing; of a feed, it is the span from from_time to to_time, which is
-    asked for again and goes from this list once it was read.
+    asked for again and goes from this list once it was read. What a source would have brought that does not get through
+    is no gap, but is said on stderr.
     """
     from pipeline.cli.setting import lake_folder
     from pipeline.lake import Lake
@@ -36,12 +37,35 @@ def gaps(screen: Screen, source: str | None, exit_code: bool, format: str) -> No
         )
         if source and not rows:
             _see_that_it_is_one(screen, opened, source)
+        behind = _behind(opened, source)
     if rows or format != "table":
         print_rows(rows, format, no_color=screen.no_color)
+    for sentence in behind:
+        screen.say(sentence)
     if not rows:
-        screen.say("nothing is known to be missing")
+        screen.say("nothing else is known to be missing" if behind else "nothing is known to be missing")
     if rows and exit_code:
         raise SystemExit(1)
+
+
+_NEWEST = """
+SELECT job, max_by(state, noted_at) AS state, max_by(since, noted_at) AS since, max_by(error, noted_at) AS error
+FROM jobs
+WHERE starts_with(job, 'source ') AND state <> 'missed' AND ($job IS NULL OR job = $job)
+GROUP BY job
+HAVING max_by(state, noted_at) = 'failed'
+ORDER BY since, job
+"""
+
+
+def _behind(lake: Lake, source: str | None) -> list[str]:
+    """Return what is to be said of each source that does not get through: what came since then is not here."""
+    failing = lake.rows(_NEWEST, {"job": source and f"source {source}"})
+    return [
+        f"{row['job']} has not got through since {row['since']:%Y-%m-%d %H:%M} UTC, and what came since is not here: "
+        f"{row['error']}"
+        for row in failing
+    ]
 
 
 def _see_that_it_is_one(screen: Screen, lake: Lake, source: str) -> None:
