@@ -46,8 +46,8 @@ _USUAL: Mapping[str, Any] = {
     "events": 1,
     "evidence": "usage",
 }
-_RARELY_TOLD = frozenset({"queued_at", "expires_at"})
-"""Times that most logs do not tell."""
+_RARELY_TOLD = frozenset({"queued_at", "expires_at", "first_at", "last_at"})
+"""Times that most logs and sums do not tell."""
 _SPECIAL = {
     "open_findings": OPEN_FINDINGS,
     "asked": pa.schema([("sender", pa.string()), ("reply_class", pa.string()), ("since", TIME)]),
@@ -167,6 +167,8 @@ def _value(row: Mapping[str, Any], field: pa.Field, number: int) -> Any:
 def _usual(field: pa.Field, number: int) -> Any:
     if field.name == "event_id":
         return f"event-{number}"
+    if field.name in {"first_at", "last_at"}:
+        return None  # of most sums only the day is known
     if field.name == "origin_offset":
         return number
     if field.type == TIME:

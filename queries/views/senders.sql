@@ -87,20 +87,21 @@ returns AS (
 ),
 password_use AS (
   SELECT
-    sender,
-    min(day) AS first_password_day,
-    max(day) AS last_password_day,
-    coalesce(max(date_diff('day', day_before, day)), 1) AS longest_gap
+    password_days.sender,
+    min(password_days.day) AS first_password_day,
+    max(password_days.day) AS last_password_day,
+    coalesce(max(CASE WHEN returns.day IS NULL THEN date_diff('day', password_days.day_before, password_days.day) END), 1) AS longest_gap
   FROM password_days
-  GROUP BY sender
+  LEFT JOIN returns ON returns.sender = password_days.sender AND returns.day = password_days.day
+  GROUP BY password_days.sender
 ),
 new_way_use AS (
   SELECT
     ways.sender,
     min(ways.day) FILTER (WHERE password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day) AS new_since,
     max(ways.day) AS last_new_day,
-    count(*) FILTER (WHERE ways.day > password_use.last_password_day) AS new_days,
-    count(*) FILTER (WHERE ways.is_new_way_told AND ways.day > password_use.last_password_day) AS told_days,
+    count(*) FILTER (WHERE password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day) AS new_days,
+    count(*) FILTER (WHERE ways.is_new_way_told AND (password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day)) AS told_days,
     count(*) FILTER (WHERE ways.is_new_way_told AND ways.day < password_use.last_password_day) AS mixed_days,
     sum(ways.mails) FILTER (WHERE password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day) AS new_mails
   FROM ways
@@ -258,7 +259,7 @@ facts AS (
     coalesce(new_way_use.told_days, 0) > 0 AS is_new_way_told,
     new_way_use.new_mails,
     -- A sender of both ways has left its password only when that was not seen for longer than ever before.
-    new_way_use.last_new_day > password_use.last_password_day
+    (password_use.last_password_day IS NULL AND new_way_use.told_days > 0 OR new_way_use.last_new_day > password_use.last_password_day)
       AND new_way_use.new_days >= CASE WHEN new_way_use.told_days > 0 THEN 1 ELSE terms.settled_days END
       AND (
         new_way_use.mixed_days = 0
@@ -293,7 +294,6 @@ states AS (
       WHEN has_left_its_password THEN 'migrated'
       WHEN is_used AND returned_on IS NOT NULL THEN 'regressed'
       WHEN is_used THEN 'does_still'
-      WHEN is_submitter AND last_password_day IS NULL AND is_new_way_told THEN 'migrated'
       WHEN may_use_a_password THEN 'can_still'
       ELSE 'unknown'
     END AS state
