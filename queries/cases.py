@@ -2,17 +2,18 @@
 Run the cases that a SQL file carries: rows in, findings out, on a DuckDB in memory.
 
 A case row states only what matters; all other columns get usual values. `times` repeats a row (each with an event id
-of its own, and `step` later than the one before), and "-61m" is a time before the test's now.
+of its own, and `step` later than the one before), "-61m" is a time before the test's now, and `{}` is NULL.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pipeline.spans import span_of
 from queries.ask import ask, rows_of_query
 from queries.detect import OPEN_FINDINGS
 from queries.detection import Detection
+from queries.finding import Finding
 from queries.published import view_statements
 from queries.sql_files import SqlFile
 
@@ -53,6 +55,7 @@ _SPECIAL = {
     "asked": pa.schema([("sender", pa.string()), ("reply_class", pa.string()), ("since", TIME)]),
 }
 _NUMBERS = count(1)
+_Found = Callable[[duckdb.DuckDBPyConnection], list[dict[str, Any]]]
 _RELATIVE = re.compile(r"-?\d+(?:\.\d+)?[smhdw]")
 
 
@@ -64,52 +67,94 @@ class Failure:
     sentence: str
 
 
-def failures_of(detection: Detection) -> list[Failure]:
-    """Return the cases of `detection` that fail."""
-    window = Window(NOW - detection.window, NOW)
+@dataclass(slots=True)
+class Bench:
+    """A DuckDB in memory with the tables of a lake; the rows of one case after another are put on it and taken off."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    @classmethod
+    @contextmanager
+    def open(cls) -> Iterator[Self]:
+        """Make one with empty tables; that takes longer than most cases, so many share it."""
+        with duckdb.connect(":memory:") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET threads = 1")  # over a handful of rows more of them only cost
+            for table in TABLES:
+                connection.execute(ddl_of(table))
+            for statement in (*map(ddl_of_view, VIEWS), *view_statements()):
+                connection.execute(statement)
+            yield cls(connection)
+
+    @contextmanager
+    def given(self, case: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Put the rows on it that `case` gives, for as long as that lasts."""
+        numbers = count(1)
+        try:
+            for table, rows in case.get("given", {}).items():
+                self._put(table, rows, numbers)
+            yield self.connection
+        finally:
+            for table in case.get("given", {}):
+                self.connection.execute(f"DELETE FROM {table}" if table in TABLES else f"DROP TABLE IF EXISTS {table}")
+
+    def _put(self, table: str, rows: Iterable[Mapping[str, Any]], numbers: Iterator[int]) -> None:
+        schema = TABLES.get(table) or _SPECIAL.get(table)
+        if schema is None:
+            raise DetectionError(f"a case gives rows of {table!r}, which is no table of the lake")
+        given = [_row(each, schema, next(numbers)) for row in rows for each in _repeated(row)]
+        self.connection.register("given_rows", pa.Table.from_pylist(given, schema=schema))
+        if table in TABLES:
+            self.connection.execute(f"INSERT INTO {table} SELECT * FROM given_rows")
+        else:
+            self.connection.execute(f"CREATE TABLE {table} AS SELECT * FROM given_rows")
+        self.connection.unregister("given_rows")
+
+
+def failures_of(detection: Detection, bench: Bench | None = None) -> list[Failure]:
+    """Return the cases of `detection` that fail, run on `bench` where many share one."""
+    window = window_of(detection)
 
     def found(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-        return [
-            {**finding.facts, "first_seen": finding.first_seen, "last_seen": finding.last_seen}
-            for finding in ask(connection, detection, window)
-        ]
+        return shown(ask(connection, detection, window))
 
-    return [failure for case in detection.cases for failure in _failure(case, found)]
+    return _failures(detection.cases, found, bench)
 
 
-def failures_of_file(file: SqlFile) -> list[Failure]:
+def failures_of_file(file: SqlFile, bench: Bench | None = None) -> list[Failure]:
     """Return the cases of any other SQL file that fail; its parameters have their defaults."""
-    parameters = {name: _default(value) for name, value in file.header.get("params", {}).items()}
+    parameters = parameters_of_case(file)
 
     def found(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         return list(rows_of_query(connection, file.name, file.sql, parameters))
 
-    return [failure for case in file.cases for failure in _failure(case, found)]
+    return _failures(file.cases, found, bench)
+
+
+def window_of(detection: Detection) -> Window:
+    """Return the window over which cases of `detection` are asked: it ends at their now."""
+    return Window(NOW - detection.window, NOW)
+
+
+def shown(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return `findings` as the rows that a case compares."""
+    return [{**each.facts, "first_seen": each.first_seen, "last_seen": each.last_seen} for each in findings]
+
+
+def parameters_of_case(file: SqlFile) -> dict[str, Any]:
+    """Return the parameters of a SQL file as its cases have them: the defaults, spans counted from their now."""
+    return {name: _default(value) for name, value in file.header.get("params", {}).items()}
 
 
 def _default(value: Any) -> Any:
     return _moment(value) if isinstance(value, str) and _RELATIVE.fullmatch(value) else value
 
 
-def case_connection(case: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def case_connection(case: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Return a DuckDB in memory with the tables of a lake and the rows that `case` gives."""
-    connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'")
-    for table in TABLES:
-        connection.execute(ddl_of(table))
-    for statement in (*map(ddl_of_view, VIEWS), *view_statements()):
-        connection.execute(statement)
-    numbers = count(1)
-    for table, rows in case.get("given", {}).items():
-        schema = TABLES.get(table) or _SPECIAL[table]
-        given = [_row(each, schema, next(numbers)) for row in rows for each in _repeated(row)]
-        connection.register("given_rows", pa.Table.from_pylist(given, schema=schema))
-        if table in TABLES:
-            connection.execute(f"INSERT INTO {table} SELECT * FROM given_rows")
-        else:
-            connection.execute(f"CREATE TABLE {table} AS SELECT * FROM given_rows")
-        connection.unregister("given_rows")
-    return connection
+    with Bench.open() as bench, bench.given(case) as connection:
+        yield connection
 
 
 def with_usual_values(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -120,16 +165,26 @@ def with_usual_values(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table
     )
 
 
-def _failure(case: Mapping[str, Any], found: Any) -> list[Failure]:
-    with case_connection(case) as connection:
-        try:
-            rows = found(connection)
-        except DetectionError as error:
-            return [Failure(case["name"], str(error))]
+def comes_out(case: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether `rows` are what `case` says is found: as many, in order, alike in the columns that it names."""
     wanted = case["finds"]
-    shown = [{name: row.get(name) for name in want} for row, want in zip(rows, wanted, strict=False)]
-    if len(rows) != len(wanted) or shown != wanted:
-        return [Failure(case["name"], f"should find {wanted}, but finds {rows}")]
+    named = [{name: row.get(name) for name in want} for row, want in zip(rows, wanted, strict=False)]
+    return len(rows) == len(wanted) and named == wanted
+
+
+def _failures(cases: Iterable[Mapping[str, Any]], found: _Found, bench: Bench | None) -> list[Failure]:
+    with nullcontext(bench) if bench else Bench.open() as shared:
+        return [failure for case in cases for failure in _failure(case, found, shared)]
+
+
+def _failure(case: Mapping[str, Any], found: _Found, bench: Bench) -> list[Failure]:
+    try:
+        with bench.given(case) as connection:
+            rows = found(connection)
+    except DetectionError as error:
+        return [Failure(case["name"], str(error))]
+    if not comes_out(case, rows):
+        return [Failure(case["name"], f"should find {case['finds']}, but finds {rows}")]
     return []
 
 
@@ -157,6 +212,8 @@ def _value(row: Mapping[str, Any], field: pa.Field, number: int) -> Any:
     if field.name not in row:
         return _usual(field, number)
     value = row[field.name]
+    if value == {}:
+        return None
     if field.type == TIME:
         return _moment(value)
     if field.type == pa.date32():
@@ -167,8 +224,6 @@ def _value(row: Mapping[str, Any], field: pa.Field, number: int) -> Any:
 def _usual(field: pa.Field, number: int) -> Any:
     if field.name == "event_id":
         return f"event-{number}"
-    if field.name in {"first_at", "last_at"}:
-        return None  # of most sums only the day is known
     if field.name == "origin_offset":
         return number
     if field.type == TIME:

@@ -97,4 +97,12 @@ given.jobs = [
   { job = "source next", state = "failed", since = "-90m", noted_at = "0m", times = 9, error = "x" },
 ]
 finds = [{ job = "source first" }]
+
+[[case]]
+name  = "a turn that is missed later hides no failure"
+given.jobs = [
+  { job = "source relay", state = "failed", since = "-20m", noted_at = "-5m", times = 90, error = "no disk" },
+  { job = "source relay", state = "missed", since = "-2m", noted_at = "-1m", times = 4, error = "the machine slept" },
+]
+finds = [{ job = "source relay", times = 90, error = "no disk" }]
 ---*/

@@ -63,4 +63,12 @@ given.jobs = [
   { job = "source next", state = "overrunning", since = "-3h", noted_at = "0m", times = 9 },
 ]
 finds = [{ job = "source first" }]
+
+[[case]]
+name  = "a turn that is missed later hides no run that goes on"
+given.jobs = [
+  { job = "source tenant", state = "overrunning", since = "-90m", noted_at = "-5m", times = 12 },
+  { job = "source tenant", state = "missed", since = "-2m", noted_at = "-1m", times = 4 },
+]
+finds = [{ job = "source tenant", times = 12 }]
 ---*/

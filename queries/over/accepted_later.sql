@@ -1,5 +1,9 @@
 /*---
 meaning = "A later mail of the same sender was accepted, by each device that had been refused."
+uncovered = [
+  "deliveries.outcome <> 'accepted' because no accepted try has the class of a refusal",
+  "deliveries.kind = 'try' because nothing but a try is accepted",
+]
 ---*/
 -- Reads open_findings(fingerprint, sender, since, last_seen). Missing data ends nothing: only an acceptance does.
 WITH
@@ -119,4 +123,76 @@ given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", endpoint = "mx.partner.example", service = "other" },
 ]
 finds = []
+
+[[case]]
+name  = "is not kept open by another sender, by an older episode, by held mail, or by a refusal of another kind"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-30h", client_ip = "192.0.2.2" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "nas@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-8h", client_ip = "192.0.2.3" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { sender = "scan@contoso.example", kind = "held", outcome = "deferred", reply_class = "basic_retired", event_time = "-30m" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "recipient_unknown", event_time = "-20m" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "stays open while its later mail is deferred, and when only another sender of the device gets in"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "deferred", reply_class = "greylisted", event_time = "-2h" },
+  { sender = "nas@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = []
+
+[[case]]
+name  = "stays open for an unknown sender when mail of another log is accepted"
+given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { source = "exchange", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { source = "other", sender = "a@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = []
+
+[[case]]
+name  = "ends when High Volume Email takes its mail, or the very host that had refused it"
+given.open_findings = [
+  { fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f2", sender = "nas@contoso.example", since = "-9h", last_seen = "-9h" },
+]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", endpoint = "smtp-hve.office365.com", service = "hve" },
+  { sender = "nas@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h", endpoint = "relay.contoso.example", service = "other" },
+  { sender = "nas@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", endpoint = "relay.contoso.example", service = "other" },
+]
+finds = [{ fingerprint = "f1" }, { fingerprint = "f2" }]
+
+[[case]]
+name  = "ends by any later mail of the sender where the log does not name the device"
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h", client_ip = {} },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "tells findings apart, and the logs of two relays"
+given.open_findings = [
+  { fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f2", sender = "nas@contoso.example", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f3", sender = "erp@contoso.example", since = "-9h", last_seen = "-2h" },
+]
+given.deliveries = [
+  { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { sender = "nas@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
+  { sender = "erp@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h", source = "relay1" },
+  { sender = "erp@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-5h", source = "relay1" },
+  { sender = "erp@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-2h", source = "relay2" },
+]
+finds = [{ fingerprint = "f1" }]
 ---*/

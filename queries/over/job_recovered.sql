@@ -47,4 +47,10 @@ given.jobs = [
   { job = "channel oncall", state = "recovered", since = "-50m", noted_at = "-10m", times = 9, error = "refused" },
 ]
 finds = []
+
+[[case]]
+name  = "stays open while it goes on failing"
+given.open_findings = [{ fingerprint = "f1", thing = "source relay", since = "-50m", last_seen = "-20m" }]
+given.jobs = [{ job = "source relay", state = "failed", since = "-50m", noted_at = "-10m", times = 240, error = "no disk" }]
+finds = []
 ---*/

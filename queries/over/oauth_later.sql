@@ -43,4 +43,25 @@ given.sender_days = [
   { sender = "crm@contoso.example", day = "-4d", auth_protocol = "oauth2", outcome = "accepted", service = "exchange_online" },
 ]
 finds = []
+
+[[case]]
+name  = "stays open when only another sender logs in with OAuth, or it does so elsewhere, in vain, or in a way not told"
+given.open_findings = [{ fingerprint = "f1", sender = "crm@contoso.example", since = "-9d", last_seen = "-5d" }]
+given.sender_days = [
+  { sender = "crm@contoso.example", day = "-5d", auth_protocol = "basic", outcome = "accepted", service = "exchange_online" },
+  { sender = "erp@contoso.example", day = "-1d", auth_protocol = "oauth2", outcome = "accepted", service = "exchange_online" },
+  { sender = "crm@contoso.example", day = "-1d", auth_protocol = "oauth2", outcome = "accepted", service = "own_relay" },
+  { sender = "crm@contoso.example", day = "-1d", auth_protocol = "oauth2", outcome = "rejected", service = "exchange_online" },
+  { sender = "crm@contoso.example", day = "-1d", auth_protocol = "unknown", outcome = "accepted", service = "exchange_online" },
+]
+finds = []
+
+[[case]]
+name  = "does not judge by what was before the finding"
+given.open_findings = [{ fingerprint = "f1", sender = "crm@contoso.example", since = "-9d", last_seen = "-5d" }]
+given.sender_days = [
+  { sender = "crm@contoso.example", day = "-12d", auth_protocol = "basic", outcome = "accepted", service = "exchange_online" },
+  { sender = "crm@contoso.example", day = "-1d", auth_protocol = "oauth2", outcome = "accepted", service = "exchange_online" },
+]
+finds = []
 ---*/

@@ -137,4 +137,20 @@ given.sender_days = [
   { sender = "first@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", service = "exchange_online", messages = 3, day = "-30d" },
 ]
 finds = [{ sender = "first@contoso.example" }]
+
+[[case]]
+name  = "adds up the days of a report that dates each mail"
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", service = "exchange_online", messages = 20, day = "-3d" },
+  { sender = "erp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", service = "exchange_online", messages = 18, day = "-2d" },
+]
+finds = [{ sender = "erp@contoso.example", messages = 38 }]
+
+[[case]]
+name  = "stays silent for a mail that merely left the queue, and for a bounce, which has no sender to tell"
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "done", auth_protocol = "basic", outcome = "accepted", service = "exchange_online" },
+  { sender = "", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", service = "exchange_online" },
+]
+finds = []
 ---*/
