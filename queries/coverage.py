@@ -60,14 +60,14 @@ def coverage(detection: Detection, bench: Bench | None = None) -> Coverage:
     return _coverage(parsed_file(detection.text), detection.cases, detection.uncovered, found, bench)
 
 
-def coverage_of_file(file: SqlFile, bench: Bench | None = None) -> Coverage:
+def coverage_of_file(file: SqlFile, bench: Bench | None = None, *, begins_at: int = 1) -> Coverage:
     """Return what the cases of any other SQL file can tell of its predicates."""
     parameters = parameters_of_case(file)
 
     def found(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
         return list(rows_of_query(connection, file.name, sql, parameters))
 
-    return _coverage(parsed(file.sql), file.cases, file.header.get("uncovered", ()), found, bench)
+    return _coverage(parsed(file.sql, begins_at), file.cases, file.header.get("uncovered", ()), found, bench)
 
 
 def _coverage(

@@ -76,7 +76,7 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
         before = latest(lake, detection.id)
         opened = entries(before, found, detection.window, now)
         open_now = _open_after(before, opened)
-        ended = over_entries(open_now, _endings(lake, detection, open_now), now)
+        ended = over_entries(open_now, endings(lake, detection, open_now), now)
         lake.insert("findings", opened + ended)
         _move_cursor(lake, detection, newest, now)
     outcome.windows = len(windows)
@@ -154,7 +154,8 @@ def _open_after(before: Sequence[Noted], rows: Sequence[dict[str, Any]]) -> list
     return [noted for noted in now.values() if noted.is_open]
 
 
-def _endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dict[str, Ending]:
+def endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dict[str, Ending]:
+    """Return which of `open_now` are over by what the lake holds, by fingerprint."""
     if not open_now:
         return {}
     rows = [

@@ -1,4 +1,4 @@
-"""How a query is laid out: keywords in capitals, names in lower snake case, two spaces, `AND` at the start of a line."""
+"""How a query is laid out: keywords in capitals, names in lower snake case, two spaces, `AND` where a line begins."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import re
 from collections.abc import Iterator
 
 import sqlglot
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from queries.parsed import DIALECT
 
+_WORD = re.compile(r"\w+")
 _KEYWORDS = frozenset(
-    (
-        "ALL AND ANTI AS ASC BETWEEN BY CASE CAST CROSS DESC DISTINCT ELSE END EXCEPT EXCLUDE EXISTS FALSE FILTER FROM "
-        "FULL GROUP HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LATERAL LEFT LIKE LIMIT NOT NULL NULLS ON OR "
-        "ORDER OUTER OVER PARTITION QUALIFY RECURSIVE RIGHT SELECT SEMI THEN TRUE UNION USING WHEN WHERE WITH WITHIN"
-    ).split()
+    _WORD.findall("""
+    ALL AND ANTI AS ASC BETWEEN BY CASE CAST CROSS DESC DISTINCT ELSE END EXCEPT EXCLUDE EXISTS FALSE FILTER FROM FULL
+    GROUP HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LATERAL LEFT LIKE LIMIT NOT NULL NULLS ON OR ORDER OUTER OVER
+    PARTITION QUALIFY RECURSIVE RIGHT SELECT SEMI THEN TRUE UNION USING WHEN WHERE WITH WITHIN
+    """)
 )
 _CALLED_LIKE_FUNCTIONS = frozenset({"CAST", "TRY_CAST", "EXISTS", "INTERVAL", "DECIMAL", "VARCHAR", "STRUCT"})
 _BEFORE_BRACKETS = frozenset(
-    "IN AS OVER FILTER USING ON AND OR NOT WHERE HAVING QUALIFY THEN ELSE WHEN CASE ALL SELECT DISTINCT EXCLUDE "
-    "FROM JOIN BY BETWEEN GROUP UNION EXCEPT INTERSECT LATERAL".split()
+    _WORD.findall("""
+    ALL AND AS BETWEEN BY CASE DISTINCT ELSE EXCEPT EXCLUDE FILTER FROM GROUP HAVING IN INTERSECT JOIN LATERAL NOT ON OR
+    OVER QUALIFY SELECT THEN UNION USING WHEN WHERE
+    """)
 )
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 

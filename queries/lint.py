@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import DetectionError
-from pipeline.lake.tables import TABLES, TIME_KEPT, VIEWS
+from pipeline.lake.tables import TABLES, TIME_KEPT
 from pipeline.spans import span_of
 from queries.cases import NOW, with_usual_values
 from queries.layout import layout_problems
 from queries.lint_query import Fault, query_faults, shared_faults
-from queries.parsed import ParsedQuery, parsed_file
+from queries.parsed import ParsedQuery, parsed_file, views
 from queries.sql_files import names_in, take_apart
 from queries.tuning import SEVERITIES
 
@@ -105,6 +105,7 @@ def _header_faults(header: Mapping[str, Any], text: str, hints: Collection[str])
     found = [*_shape(header)]
     if not found:
         found = [*_words(header), *_tables(header), *_times(header), *_endings(header, hints), *_links(header)]
+    found += _unknown(header)
     for key, sentence in found:
         yield _line_of_key(text, key), "header", sentence
 
@@ -114,15 +115,18 @@ def _shape(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not header.get(key):
             yield key, f"the header lacks {key!r}"
     for key, value in header.items():
-        if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, n=1)
-            yield key, f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        elif key in _TEXTS and not isinstance(value, str):
+        if key in _TEXTS and not isinstance(value, str):
             yield key, f"{key!r} should be a text"
         elif key in (*_LISTS, *_MAY) and not _is_list_of_texts(value):
             yield key, f"{key!r} should be a list of texts"
         elif key == "params" and not _is_flat(value):
             yield key, "[params] should hold a number, a text, true or false, or a list of those for each name"
+
+
+def _unknown(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in header.keys() - set(_KEYS):
+        near = get_close_matches(key, _KEYS, n=1)
+        yield key, f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _words(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -200,7 +204,7 @@ def _case_shape(case: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_view(table: str) -> str:
-    return "; give the rows that the view is made of" if table in VIEWS else ""
+    return "; give the rows that the view is made of" if table in views() else ""
 
 
 def _kinds_missing(header: Mapping[str, Any], cases: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -37,7 +37,7 @@ _UNITS = frozenset({"24", "60", "100", "1000", "3600", "86400", "1000000"})
 """Factors between units, which nobody would tune."""
 _CLOCKS = re.compile(r"Current|Localtime|Rand|Uuid|UUID")
 _CLOCK_NAMES = frozenset(
-    "now today get_current_time get_current_timestamp transaction_timestamp random uuid gen_random_uuid uuidv7".split()
+    {"now", "today", "get_current_time", "get_current_timestamp", "transaction_timestamp", "random", "uuid", "uuidv7"}
 )
 _NOT_IN_SPARK: Mapping[str, str] = {
     "count_if": "count(*) FILTER (WHERE …)",
@@ -76,7 +76,9 @@ def _reads(query: ParsedQuery, header: Mapping[str, Any]) -> Iterator[Fault]:
     for name in named - used:
         yield 1, "reads", f"'reads' names {name!r}, which the query does not read"
     if header.get("complete") and not used & {"feeds"} and "complete_until" not in query.parameters:
-        sentence = "'complete' says that it reasons about what is missing, so it should ask `feeds` up to when all is there"
+        sentence = (
+            "'complete' says that it reasons about what is missing, so it should ask `feeds` up to when all is there"
+        )
         yield 1, "reads", sentence
 
 
@@ -109,11 +111,11 @@ def _window(query: ParsedQuery) -> Iterator[Fault]:
             for bound, words in ((exp.GTE, ">= $window_start"), (exp.LT, "< $window_end")):
                 if not _has_bound(each.parent_select, bound):
                     yield query.line_of(each), "window", f"{each.name} should be read within the window: {words}"
-    for each in query.tree.find_all(exp.Placeholder):
-        if each.name in _STARTS and each.parent_select not in taking:
+    for parameter in query.tree.find_all(exp.Placeholder):
+        if parameter.name in _STARTS and parameter.parent_select not in taking:
             sentence = "$window_start belongs where rows are taken from the lake, and nowhere else"
-            yield query.line_of(each), "window", sentence
-        if each.name in GIVEN and (comparison := _wrong_comparison(each)) is not None:
+            yield query.line_of(parameter), "window", sentence
+        if parameter.name in GIVEN and (comparison := _wrong_comparison(parameter)) is not None:
             sentence = "a window is half-open: the time is >= $window_start and < $window_end"
             yield query.line_of(comparison), "window", sentence
 
@@ -137,7 +139,6 @@ def _wrong_comparison(parameter: exp.Placeholder) -> exp.Expr | None:
     comparison = parameter.find_ancestor(*_COMPARISONS, exp.EQ, exp.NEQ, exp.Select)
     if comparison is None or isinstance(comparison, exp.Select):
         return None
-    other = comparison.this if parameter.find_ancestor(exp.Between) is None else None
     if isinstance(comparison, exp.Between):
         return comparison if isinstance(comparison.this, exp.Column) else None
     sides = [side for side in (comparison.this, comparison.expression) if not side.find(exp.Placeholder)]
@@ -187,7 +188,11 @@ def _returned(query: ParsedQuery, header: Mapping[str, Any]) -> Iterator[Fault]:
     order = query.tree.args.get("order")
     ordered = {each.name for each in order.find_all(exp.Column)} if order else set(about)
     for name in [each for each in about if each not in ordered]:
-        yield query.line_of(order) if order else line, "order", f"ORDER BY should end in {name!r}, or the order may change"
+        yield (
+            query.line_of(order) if order else line,
+            "order",
+            f"ORDER BY should end in {name!r}, or the order may change",
+        )
 
 
 def _portable(query: ParsedQuery) -> Iterator[Fault]:

@@ -75,22 +75,28 @@ def parsed(sql: str, begins_at: int = 1) -> ParsedQuery:
 def parsed_file(text: str) -> ParsedQuery:
     """Return the query of a file; raise DetectionError where there is none, and ValueError where it has no header."""
     _, sql, _ = take_apart(text)
-    return parsed(sql, 1 + text.count("\n", 0, text.find(sql)))
+    return parsed(sql, begins_at(text))
+
+
+def begins_at(text: str) -> int:
+    """Return the line on which the query of a file begins."""
+    _, sql, _ = take_apart(text)
+    return 1 + text.count("\n", 0, text.find(sql))
 
 
 @cache
 def tables_behind(name: str) -> frozenset[str]:
     """Return the tables that `name`, a table or a view, is made of."""
-    views = {**VIEWS, **_published()}
-    if name not in views or name in TABLES:
+    if name not in views() or name in TABLES:
         return frozenset({name})
-    return frozenset(parsed(views[name]).tables)
+    return frozenset(parsed(views()[name]).tables)
 
 
 @cache
-def _published() -> dict[str, str]:
-    has_views = (files("queries") / "views").is_dir()
-    return {name: sql_file("views", name).sql for name in names_in("views")} if has_views else {}
+def views() -> dict[str, str]:
+    """Return the query of each view that a detection may read, in an order in which they can be made."""
+    has_files = (files("queries") / "views").is_dir()
+    return {**VIEWS, **({name: sql_file("views", name).sql for name in names_in("views")} if has_files else {})}
 
 
 def _first_line(error: Exception) -> str:

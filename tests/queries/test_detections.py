@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from datetime import timedelta
+from importlib.resources import files
 
 import pytest
 
-from pipeline.lake.tables import TABLES, TIME_KEPT
-from queries.cases import NOW, WITH_CASES, case_connection, failures_of, failures_of_file
+from pipeline.cli.rules import remedies
+from queries.cases import NOW, WITH_CASES, Bench, case_connection, failures_of, failures_of_file
+from queries.coverage import coverage, coverage_of_file
 from queries.detection import Detection, detections
+from queries.lint import lint, lint_other
 from queries.sql_files import names_in, sql_file
-from queries.tuning import SEVERITIES
 
 ALL = detections()
 IDS = [detection.id for detection in ALL]
+OTHERS = [(folder, name) for folder in WITH_CASES for name in names_in(folder)]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with Bench.open() as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("detection", ALL, ids=IDS)
-def test_cases_come_out(detection: Detection) -> None:
-    assert failures_of(detection) == []
+def test_cases_come_out(detection: Detection, bench: Bench) -> None:
+    assert failures_of(detection, bench) == []
 
 
 @pytest.mark.parametrize("detection", ALL, ids=IDS)
-def test_cases_fire_stay_silent_and_stand_at_the_edge_of_the_window(detection: Detection) -> None:
-    firing = [case for case in detection.cases if case["finds"]]
-    silent = [case for case in detection.cases if not case["finds"]]
-    edges = [
-        case
-        for case in detection.cases
-        if any(TIME_KEPT.get(table) in row for table, rows in case["given"].items() for row in rows)
-    ]
+def test_rules_of_the_house_are_kept(detection: Detection) -> None:
+    problems = lint(f"queries/{detection.id}.sql", detection.text, remedies())
 
-    assert firing
-    assert silent
-    assert edges
+    assert not problems, "\n".join(map(str, problems))
 
 
 @pytest.mark.parametrize("detection", ALL, ids=IDS)
-def test_header_is_whole(detection: Detection) -> None:
-    assert detection.severity in SEVERITIES
-    assert all(f"{{{name}}}" in detection.title for name in detection.about)
-    assert detection.why.endswith(".")
-    assert detection.known_gaps
-    assert detection.references
-    assert all(reference.startswith("https://") for reference in detection.references)
-    assert timedelta(minutes=1) <= detection.every <= detection.window
-    assert detection.over_when in names_in("over")
+def test_each_predicate_is_told_by_a_case(detection: Detection, bench: Bench) -> None:
+    covered = coverage(detection, bench)
+
+    assert covered.mutants
+    assert not covered.uncovered, "\n".join(f"line {each.line}: {each}" for each in covered.uncovered)
+    assert not covered.idle_excuses
 
 
-@pytest.mark.parametrize("detection", ALL, ids=IDS)
-def test_query_reads_the_tables_that_it_names_and_no_clock(detection: Detection) -> None:
-    used = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", detection.sql)) & set(TABLES)
+@pytest.mark.parametrize("name", names_in("over"))
+def test_each_predicate_of_an_ending_is_told_by_a_case(name: str, bench: Bench) -> None:
+    covered = coverage_of_file(sql_file("over", name), bench)
 
-    assert used == set(detection.reads)
-    assert not re.search(r"\bnow\s*\(|current_timestamp|current_date", detection.sql, re.IGNORECASE)
-    assert "ORDER BY" in detection.sql
+    assert not covered.uncovered, "\n".join(f"line {each.line}: {each}" for each in covered.uncovered)
+    assert not covered.idle_excuses
 
 
 @pytest.mark.parametrize("detection", ALL, ids=IDS)
@@ -85,12 +82,20 @@ def test_names_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(("folder", "name"), [(folder, name) for folder in WITH_CASES for name in names_in(folder)])
-def test_other_files_hold_their_cases(folder: str, name: str) -> None:
+@pytest.mark.parametrize(("folder", "name"), OTHERS)
+def test_other_files_hold_their_cases(folder: str, name: str, bench: Bench) -> None:
     file = sql_file(folder, name)
 
     assert file.header.get("title") or file.header["meaning"]
-    assert failures_of_file(file) == []
+    assert failures_of_file(file, bench) == []
+
+
+@pytest.mark.parametrize(("folder", "name"), OTHERS)
+def test_other_files_are_laid_out_alike_and_ask_no_clock(folder: str, name: str) -> None:
+    path = f"queries/{folder}/{name}.sql"
+    problems = lint_other(path, (files("queries") / folder / f"{name}.sql").read_text("utf-8"))
+
+    assert not problems, "\n".join(map(str, problems))
 
 
 @pytest.mark.parametrize("name", names_in("over"))
