@@ -38,6 +38,7 @@ COMMANDS = {
     "gaps": "gaps",
     "quarantine": "quarantine",
     "lake": "lake",
+    "simulate": "simulate",
     "completion": "completion",
 }
 """Each command and the file here that holds it, in the order of --help."""

@@ -1,0 +1,231 @@
+"""
+The state that a sender is truly in when the days end, by what happened to it; the words stand in `docs/simulate.md`.
+
+`may_also_be` names the states that one who knew everything but only had these files could not rule out, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pipeline.simulate.calendar import workday_from
+from pipeline.simulate.cloud import allows_basic
+from pipeline.simulate.ledger import Facts, Try
+from pipeline.simulate.moments import DAY, date_of, midnight
+from pipeline.simulate.plan import Plan
+from pipeline.simulate.rhythms import Office, People
+from pipeline.simulate.world import NEVER, PASSWORD_WAYS, Device, Sender, Tenant
+
+STATES = (
+    *("can_still", "does_still", "refused", "partly_refused", "went_silent"),
+    *("migrated", "verified", "regressed", "unknown"),
+)
+SURPRISE = 7.0
+"""Nats of silence that stand out: one in 1,100."""
+_SUSPICION = 4.0
+_RECENT = 90 * DAY
+_TRIED = 14 * DAY
+_SETTLED = 3 * DAY
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A state, what else it may look like, and why."""
+
+    state: str
+    may_also_be: list[str] = field(default_factory=list)
+    why: str = ""
+
+    def unsure(self, states: list[str], why: str) -> Judgement:
+        """Return the same state with others that cannot be told from it."""
+        added = [state for state in states if state != self.state and state not in self.may_also_be]
+        return Judgement(self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else ""))))
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a sender has been silent for: when that stood out, and by how many nats it does at the end."""
+
+    overdue_at: int | None
+    nats: float
+    nats_with_holidays: float
+
+
+def silence_of(plan: Plan, sender: Sender, facts: Facts) -> Silence:
+    """Return the silence of `sender` at the end, to one who knows its rhythm."""
+    since = max((each.at for each in facts.tries if each.is_in), default=plan.first)
+    is_missed = any(moment > since for moment, _ in facts.missed)
+    is_retired = any(device.retired < plan.end for device in sender.devices)
+    slots = sorted(slot for device in sender.devices for slot in _slots(plan, device, since))
+    nats, overdue = 0.0, None
+    for moment, weight, is_away, by_people, device in slots:
+        if is_away:
+            continue
+        nats += weight
+        if nats >= SURPRISE and overdue is None:
+            overdue = _with_slack(moment, sender.devices[device] if by_people else None)
+    if not is_missed and not is_retired:
+        overdue = None
+    return Silence(overdue, nats, nats + sum(slot[1] for slot in slots if slot[2]))
+
+
+def _slots(plan: Plan, device: Device, since: int) -> Iterator[tuple[int, float, bool, bool, int]]:
+    office = Office(device.site.region, device.site.zone, device.site.closes)
+    day = date_of(since) - timedelta(days=1)
+    while midnight(day) < plan.end:
+        for moment, nats in device.rhythm.silence(day, office):
+            if max(since, device.born) < moment < plan.end:
+                yield moment, nats, device.is_away(moment - 1), isinstance(device.rhythm, People), 0
+        day += timedelta(days=1)
+
+
+def _with_slack(moment: int, device: Device | None) -> int:
+    """Return a day later; where people cause the mail, not before the next working day."""
+    later = moment + DAY
+    if device is None:
+        return later
+    day = date_of(later)
+    return later + (midnight(workday_from(day, device.site.region, closes=device.site.closes)) - midnight(day))
+
+
+def judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Silence) -> Judgement:
+    """Return the state of `sender` at the end."""
+    found = _judge(plan, tenant, sender, facts, silence)
+    if sender.category == "relay_account":
+        return found.unsure([*STATES], "no log names the account of a relay")
+    if "stolen password" in sender.attacks:
+        return found.unsure(["can_still", "went_silent", "unknown"], "only the thief used the password")
+    if any(device.retired < plan.end for device in sender.devices):
+        others = [_by_what_got_in(plan, tenant, sender, facts).state, "went_silent"]
+        return found.unsure(others, "a device was retired, which only the inventory tells")
+    return found
+
+
+def _judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Silence) -> Judgement:
+    last = _last_tries(facts)
+    refused = {device: each for device, each in last.items() if not each.is_in}
+    shown = [run for device in refused if (run := _run_of(facts, device)) and any(t.is_logged for t in run)]
+    if shown:
+        return _refused(plan, tenant, sender, facts, last, shown)
+    by_mail = _by_what_got_in(plan, tenant, sender, facts)
+    if silence.overdue_at is not None and silence.overdue_at + DAY <= plan.end:
+        is_fresh = silence.overdue_at > plan.end - 3 * DAY
+        found = Judgement("went_silent")
+        return found.unsure([by_mail.state], "it fell silent only just now") if is_fresh else found
+    if refused and len(refused) == len(last):
+        return by_mail.unsure(
+            ["does_still", "went_silent", "unknown", "can_still"], "refused where nothing logs it, and not overdue yet"
+        )
+    if refused:
+        return by_mail.unsure(
+            ["does_still", "partly_refused", "went_silent"], "one of its devices is refused where nothing logs it"
+        )
+    if silence.overdue_at is not None or silence.nats >= _SUSPICION:
+        return by_mail.unsure(["went_silent"], "silent for almost long enough to stand out")
+    if silence.nats_with_holidays >= _SUSPICION:
+        return by_mail.unsure(["went_silent"], "the one person who uses it is on holiday")
+    return by_mail
+
+
+def _last_tries(facts: Facts) -> dict[int, Try]:
+    return {each.device: each for each in facts.tries if each.way != "outlook"}
+
+
+def _run_of(facts: Facts, device: int) -> list[Try]:
+    """Return the refusals that a device has met since it last got in."""
+    run: list[Try] = []
+    for each in facts.tries:
+        if each.device == device:
+            run = [] if each.is_in else [*run, each]
+    return run
+
+
+def _refused(
+    plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, last: dict[int, Try], shown: list[list[Try]]
+) -> Judgement:
+    first = min(run[0].at for run in shown)
+    others = [each for each in last.values() if each.is_in and each.at > first]
+    named = any(each.is_named and each.is_logged for run in shown for each in run)
+    found = Judgement("partly_refused" if others else "refused")
+    by_mail = _by_what_got_in(plan, tenant, sender, facts).state
+    if not named:
+        found = found.unsure(["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is")
+    refusals = sum(len(run) for run in shown)
+    mixed = sum(each.is_in and each.at > _first_refusal(facts) for each in facts.tries)
+    if not others and mixed and refusals <= 2:
+        found = found.unsure(["partly_refused"], "it got in between its refusals, and tried once or twice since")
+    if others and len(last) > 1 and any(sender.devices[run[0].device].retired < plan.end for run in shown):
+        found = found.unsure([by_mail], "the device that was refused is retired")
+    return found
+
+
+def _first_refusal(facts: Facts) -> int:
+    return next((each.at for each in facts.tries if not each.is_in), NEVER)
+
+
+def _by_what_got_in(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) -> Judgement:
+    ins = [each for each in facts.tries if each.is_in and each.way != "outlook"]
+    passwords = [each.at for each in ins if each.way in PASSWORD_WAYS]
+    can = sender.is_listed and allows_basic(sender, tenant, plan.end - 1)
+    possible = Judgement("can_still" if can else "unknown")
+    if not passwords:
+        return possible.unsure(["migrated", "verified"], "it never used a password in the time of the files") if ins else possible
+    if ins[-1].way in PASSWORD_WAYS or _still_uses_password(plan, sender, facts):
+        if passwords[-1] < plan.end - _RECENT:
+            return possible
+        return _still(sender, ins)
+    return _moved(plan, sender, facts, passwords[-1], [each.at for each in ins if each.at > passwords[-1]])
+
+
+def _still_uses_password(plan: Plan, sender: Sender, facts: Facts) -> bool:
+    """Return whether a device of several got in with a password at its last try, and has no other way now."""
+    if len(sender.devices) < 2:
+        return False
+    return any(
+        each.is_in
+        and each.way in PASSWORD_WAYS
+        and sender.devices[device].way_at(plan.end) in PASSWORD_WAYS
+        and ":" not in sender.devices[device].path[:0]
+        and plan.end < min(sender.devices[device].dead, sender.devices[device].retired)
+        for device, each in _last_tries(facts).items()
+    )
+
+
+def _still(sender: Sender, ins: list[Try]) -> Judgement:
+    found = Judgement("does_still")
+    if _has_gone_back(ins):
+        if len(sender.devices) == 1:
+            return Judgement("regressed")
+        return found.unsure(["regressed"], "its devices send in several ways, each in its own time")
+    if any(each.way not in PASSWORD_WAYS for each in ins[-40:]):
+        return found.unsure(["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days")
+    return found
+
+
+def _has_gone_back(ins: list[Try]) -> bool:
+    """Return whether a password was used again after at least three days of another way only."""
+    first_new = None
+    for each in ins:
+        if each.way not in PASSWORD_WAYS:
+            first_new = each.at if first_new is None else first_new
+        elif first_new is not None:
+            if each.at - first_new >= _SETTLED:
+                return True
+            first_new = None
+    return False
+
+
+def _moved(plan: Plan, sender: Sender, facts: Facts, last_password: int, new: list[int]) -> Judgement:
+    is_refused = any(not each.is_in and each.at > new[0] for each in facts.tries)
+    age = plan.end - new[0]
+    is_verified = age >= _TRIED and len(new) >= 2 and not is_refused
+    found = Judgement("verified" if is_verified else "migrated")
+    if abs(age - _TRIED) < DAY // 2:
+        found = found.unsure(["migrated", "verified"], "its last password was used just about 14 days ago")
+    if len(sender.devices) > 1 and any(
+        device.way_at(plan.end) in PASSWORD_WAYS and device.dead > plan.end for device in sender.devices
+    ):
+        found = found.unsure(["does_still", "partly_refused", "went_silent"], "another of its devices has not moved")
+    return found
