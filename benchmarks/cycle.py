@@ -68,7 +68,11 @@ def first_look(lake: Lake, catalogue: Sequence[Detection]) -> None:
         if each.fires_for_one:
             detect(lake, each, END)
         else:
-            row = {"name": f"detection {each.id}", "state": json.dumps({"snapshot": lake.snapshot()}), "updated_at": END}
+            row = {
+                "name": f"detection {each.id}",
+                "state": json.dumps({"snapshot": lake.snapshot()}),
+                "updated_at": END,
+            }
             with lake.writing():
                 lake.insert("cursors", [row])
 
@@ -98,7 +102,14 @@ def keep_new(ground: Ground, new: int) -> None:
         first = ground.rows * 10 + ground.rounds * new * 10
         rows = rows_for(ground.lake, table, first - first % new, int(new * share), moment)
         with ground.lake.writing():
-            keep_rows(ground.lake, table, rows.drop_columns(["source", "format", "origin", "ingested_at"]), "relay0", _FOUND, begin + ROUND)
+            keep_rows(
+                ground.lake,
+                table,
+                rows.drop_columns(["source", "format", "origin", "ingested_at"]),
+                "relay0",
+                _FOUND,
+                begin + ROUND,
+            )
 
 
 def _timed(ground: Ground, what: str, act: Callable[[], object]) -> None:

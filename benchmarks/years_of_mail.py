@@ -141,7 +141,12 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "quarantined": "0",
         "complete_until": "moment",
     },
-    "gaps": {"noticed_at": "moment", "source": "'relay0'", "cause": "'the log has vanished'", "gap_id": "md5('g' || i)"},
+    "gaps": {
+        "noticed_at": "moment",
+        "source": "'relay0'",
+        "cause": "'the log has vanished'",
+        "gap_id": "md5('g' || i)",
+    },
     "jobs": {
         "job": "'source relay' || rank % 3",
         "state": "CASE i % 2 WHEN 0 THEN 'failed' ELSE 'recovered' END",
@@ -161,7 +166,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "first_seen": "moment - INTERVAL 1 MINUTE",
         "last_seen": "moment - INTERVAL 1 MINUTE",
         "is_late": "FALSE",
-        "facts": "'{\"sender\": \"gone\", \"refusals\": 1}'",
+        "facts": '\'{"sender": "gone", "refusals": 1}\'',
         "over_at": "CASE i % 2 WHEN 1 THEN moment END",
         "because": "CASE i % 2 WHEN 1 THEN 'a later mail was accepted' END",
     },

@@ -24,7 +24,9 @@ from pipeline.cli.output import Screen, print_rows
     show_default=True,
     help="When Basic ends (UTC).",
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder, new or empty.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder, new or empty."
+)
 @click.pass_obj
 def simulate(screen: Screen, seed: int, days: int, senders: int, history: int, cutover: datetime, out: Path) -> None:
     """Write a tenant whose truth is known: logs, exports, and truth.jsonl to measure against."""

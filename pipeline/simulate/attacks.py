@@ -94,5 +94,3 @@ def _stolen(plan: Plan, tenant: Tenant, cloud: Cloud, ledger: Ledger, dice: Dice
 def locate(ip: str) -> str:
     """Return the country that Entra guesses for an address."""
     return "NL" if ip.startswith(("198.51.100.2", "2001:db8:bad")) else "DE"
-
-

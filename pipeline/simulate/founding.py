@@ -153,9 +153,7 @@ def _person(plan: Plan, number: int, sites: tuple[Site, ...], mood: stories.Mood
     return Sender(address, "person", [device], [(-NEVER, switch)], [(-NEVER, "")], external_share=dice.uniform(0, 0.8))
 
 
-def _sender(
-    plan: Plan, number: int, sites: tuple[Site, ...], relays: dict[str, Relay], mood: stories.Mood
-) -> Sender:
+def _sender(plan: Plan, number: int, sites: tuple[Site, ...], relays: dict[str, Relay], mood: stories.Mood) -> Sender:
     dice = Dice(plan.seed, "sender", number)
     category = dice.pick(CATEGORIES)
     site = dice.choice(sites[:-1]) if category == "printer" or dice.chance(0.4) else sites[-1]

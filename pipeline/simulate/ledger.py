@@ -62,7 +62,9 @@ class Facts:
     """All that happened to one sender; tries in order of time once `settle` was called."""
 
     tries: list[Try] = field(default_factory=list)
-    missed: list[tuple[int, int]] = field(default_factory=list)  # (moment, device): neither got in nor logged as refused
+    missed: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (moment, device): neither got in nor logged as refused
     held: list[int] = field(default_factory=list)  # still in a relay's queue at the end
 
     def settle(self) -> None:

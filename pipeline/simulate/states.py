@@ -41,7 +41,9 @@ class Judgement:
     def unsure(self, states: list[str], why: str) -> Judgement:
         """Return the same state with others that cannot be told from it."""
         added = [state for state in states if state != self.state and state not in self.may_also_be]
-        return Judgement(self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else ""))))
+        return Judgement(
+            self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else "")))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ def _refused(
     found = Judgement("partly_refused" if others else "refused")
     by_mail = _by_what_got_in(plan, tenant, sender, facts).state
     if not named:
-        found = found.unsure(["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is")
+        found = found.unsure(
+            ["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is"
+        )
     refusals = sum(len(run) for run in shown)
     mixed = sum(each.is_in and each.at > _first_refusal(facts) for each in facts.tries)
     if not others and mixed and refusals <= 2:
@@ -171,7 +175,11 @@ def _by_what_got_in(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) ->
     can = sender.is_listed and allows_basic(sender, tenant, plan.end - 1)
     possible = Judgement("can_still" if can else "unknown")
     if not passwords:
-        return possible.unsure(["migrated", "verified"], "it never used a password in the time of the files") if ins else possible
+        return (
+            possible.unsure(["migrated", "verified"], "it never used a password in the time of the files")
+            if ins
+            else possible
+        )
     if ins[-1].way in PASSWORD_WAYS or _still_uses_password(plan, sender, facts):
         if passwords[-1] < plan.end - _RECENT:
             return possible
@@ -200,7 +208,9 @@ def _still(sender: Sender, ins: list[Try]) -> Judgement:
             return Judgement("regressed")
         return found.unsure(["regressed"], "its devices send in several ways, each in its own time")
     if any(each.way not in PASSWORD_WAYS for each in ins[-40:]):
-        return found.unsure(["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days")
+        return found.unsure(
+            ["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days"
+        )
     return found
 
 

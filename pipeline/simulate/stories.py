@@ -190,5 +190,3 @@ def _block(sender: Sender, plan: Plan, dice: Dice) -> None:
     else:
         sender.switches.append((moment, True))
         sender.notes.append("SMTP AUTH was switched off for the mailbox before the cutover")
-
-

@@ -34,6 +34,7 @@ users AS (
   SELECT DISTINCT sender
   FROM sender_days
   WHERE day >= CAST($window_start AS DATE)
+    AND day < CAST($window_end AS DATE) + INTERVAL 1 DAY
     AND auth_protocol = 'basic'
     AND outcome = 'accepted'
     AND service = 'exchange_online'

@@ -60,8 +60,8 @@ day_counts AS (
 ),
 usual_days AS (
   SELECT
-    quantile_cont(people, 0.75) AS people,
-    quantile_cont(senders, 0.75) AS senders
+    percentile_cont(0.75) WITHIN GROUP (ORDER BY people) AS people,
+    percentile_cont(0.75) WITHIN GROUP (ORDER BY senders) AS senders
   FROM day_counts
 ),
 known_days AS (
@@ -184,10 +184,10 @@ busy_days AS (
 ),
 round_the_clock AS (
   -- A sender that is there in nearly every hour is missed after hours, not after days.
-  SELECT sender, greatest($least_hours, 2 * (25 - quantile_cont(active_hours, 0.25))) AS most_hours
+  SELECT sender, greatest($least_hours, 2 * (25 - percentile_cont(0.25) WITHIN GROUP (ORDER BY active_hours))) AS most_hours
   FROM busy_days
   GROUP BY sender
-  HAVING count(*) >= $many_gaps AND quantile_cont(active_hours, 0.25) >= $busy_hours
+  HAVING count(*) >= $many_gaps AND percentile_cont(0.25) WITHIN GROUP (ORDER BY active_hours) >= $busy_hours
 ),
 judged AS (
   SELECT

@@ -18,9 +18,7 @@ from pipeline.simulate.plan import Plan
 from pipeline.simulate.shelf import Shelf
 from pipeline.simulate.world import DOMAIN, Tenant
 
-_HEADER = (
-    "date,senderName,senderDomain,authMethod,original_client_ip,tls_version,tls_cipher,message_count,message_id"
-)
+_HEADER = "date,senderName,senderDomain,authMethod,original_client_ip,tls_version,tls_cipher,message_count,message_id"
 _SUMMARY = "Sender address,Domain,Authentication protocol,TLS 1.0,TLS 1.1,TLS 1.2,TLS 1.3,Messages sent"
 _METHODS = {"basic": "Basic", "oauth": "OAuth", "relay_oauth": "OAuth"}
 _CIPHER = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"

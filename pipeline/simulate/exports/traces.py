@@ -76,11 +76,15 @@ def _from_outside(plan: Plan, tenant: Tenant) -> Iterator[Mail]:
     people = tenant.people or tenant.senders
     for number in range((plan.end - plan.first) // DAY * max(1, len(people) // 12)):
         moment = dice.randrange(plan.first, plan.end)
-        sender = "<>" if dice.chance(0.05) else f"info{dice.randrange(40)}@{dice.choice(('fabrikam', 'adatum'))}.example"
+        sender = (
+            "<>" if dice.chance(0.05) else f"info{dice.randrange(40)}@{dice.choice(('fabrikam', 'adatum'))}.example"
+        )
         recipient = dice.choice(people).address
         message_id = f"{dice.hex(12)}@fabrikam.example"
         ip, subject = f"203.0.113.{dice.randrange(220, 250)}", f"Newsletter {number}"
-        yield Mail(moment, sender, (recipient,), ip, "outside", sender, dice.randrange(900, 90_000), subject, message_id)
+        yield Mail(
+            moment, sender, (recipient,), ip, "outside", sender, dice.randrange(900, 90_000), subject, message_id
+        )
 
 
 def _history(plan: Plan, tenant: Tenant, rows: list[_Row], shelf: Shelf) -> int:

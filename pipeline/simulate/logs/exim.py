@@ -17,8 +17,7 @@ FILE = "mainlog"
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TLS = (
-    "X=TLS1.3:ECDHE_SECP256R1__RSA_PSS_RSAE_SHA256__AES_256_GCM:256 CV=yes "
-    'DN="C=US,O=Example,CN=outlook.office365.com"'
+    'X=TLS1.3:ECDHE_SECP256R1__RSA_PSS_RSAE_SHA256__AES_256_GCM:256 CV=yes DN="C=US,O=Example,CN=outlook.office365.com"'
 )
 _IPS = ("198.51.100.2", "198.51.100.3", "198.51.100.4")
 
@@ -59,14 +58,12 @@ def lines(
 
 def _taken_in(attempt: Attempt) -> str:
     wanted = attempt.wanted
-    return (
-        f"{attempt.sender} H=({attempt.helo}) [{attempt.device_ip}] P=esmtp S={wanted.size} id={wanted.message_id}"
-    )
+    return f"{attempt.sender} H=({attempt.helo}) [{attempt.device_ip}] P=esmtp S={wanted.size} id={wanted.message_id}"
 
 
 def _fate(recipient: str, attempt: Attempt, server: str, authenticator: str, dice: Dice) -> str:
     answer = attempt.answer
-    route = f"R=smarthost T=remote_smtp_smarthost"
+    route = "R=smarthost T=remote_smtp_smarthost"
     if answer.kind == IN:
         log_in = f" A={authenticator}" if authenticator else ""
         return f'=> {recipient} {route} {server} {_TLS}{log_in} C="{answer.text}"'
@@ -74,6 +71,4 @@ def _fate(recipient: str, attempt: Attempt, server: str, authenticator: str, dic
         return f"== {recipient} {route} defer (-46) {server}: SMTP error from remote mail server after end of data: {answer.text}"
     words = f"530 5.7.57 Client not authenticated to send mail. [{dice.choice(DATACENTRES)} {iso_ms(attempt.at)} "
     told = f"{words}08DE{dice.hex(12).upper()}]"
-    return (
-        f"** {recipient} {route} {server} {_TLS}: SMTP error from remote mail server after pipelined end of data: {told}"
-    )
+    return f"** {recipient} {route} {server} {_TLS}: SMTP error from remote mail server after pipelined end of data: {told}"

@@ -92,4 +92,3 @@ def _nodemailer(attempt: Attempt, dice: Dice) -> str:
         f"{first}\n    at SMTPConnection._formatError (/srv/app/node_modules/nodemailer/lib/smtp.js:798:19)\n"
         "    at SMTPConnection._actionAUTHComplete (/srv/app/node_modules/nodemailer/lib/smtp.js:1577:34)"
     )
-

@@ -63,9 +63,7 @@ class Writer:
                 self._say(moment, "cleanup", f"{id}: {self._subject(attempt, client)}")
             self._say(moment, "cleanup", f"{id}: message-id=<{wanted.message_id}>")
         count = len(wanted.recipients)
-        self._say(
-            moment, "qmgr", f"{id}: from=<{attempt.sender}>, size={wanted.size}, nrcpt={count} (queue active)"
-        )
+        self._say(moment, "qmgr", f"{id}: from=<{attempt.sender}>, size={wanted.size}, nrcpt={count} (queue active)")
 
     @staticmethod
     def _subject(attempt: Attempt, client: str) -> str:
@@ -108,7 +106,9 @@ class Writer:
             reason = f"delivery temporarily suspended: SASL authentication failed; server {host}[{ip}] said: {text}"
         server, daemon = ("none", "error") if is_echo else (f"{host}[{ip}]:{port}", "smtp")
         for recipient in attempt.wanted.recipients:
-            self._say(moment + 5, daemon, self._line(id, recipient, server, attempt, f"dsn={dsn}, status={status} ({reason})"))
+            self._say(
+                moment + 5, daemon, self._line(id, recipient, server, attempt, f"dsn={dsn}, status={status} ({reason})")
+            )
 
     def end(self, moment: int, attempt: Attempt, id: str, *, is_expired: bool) -> None:
         """Write that a mail was given up."""
@@ -132,7 +132,9 @@ class Writer:
         self._say(moment, "qmgr", f"{id}: from=<{sender}>, size=2048, nrcpt=1 (queue active)")
         fate = "dsn=2.0.0, status=sent (250 2.0.0 Ok: queued)"
         if words:
-            fate = f"dsn={code}, status=bounced (host {host}[203.0.113.241] said: {words} (in reply to {command} command))"
+            fate = (
+                f"dsn={code}, status=bounced (host {host}[203.0.113.241] said: {words} (in reply to {command} command))"
+            )
         line = f"{id}: to=<{recipient}>, relay={host}[203.0.113.241]:25, delay=0.4, delays=0.1/0/0.1/0.2, {fate}"
         self._say(moment + 400, "smtp", line)
         self._say(moment + 401, "qmgr", f"{id}: removed")
