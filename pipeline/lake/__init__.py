@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from pipeline.errors import LakeError, Place
+from pipeline.lake.borrowed import catalog_for, is_there
 from pipeline.lake.engines import connected
 from pipeline.lake.migrate import migrate
 from pipeline.lake.tables import (
@@ -63,23 +64,27 @@ class Lake:
             raise LakeError(
                 "is a file, and a lake is a folder; name another place in [lake] folder", place=Place(folder)
             )
-        if read_only and not _catalog(folder).exists():
+        if read_only and not is_there(_catalog(folder)):
             raise LakeError("there is no lake yet; `authsunset run --once` or `ingest` makes it", place=Place(folder))
-        with connected() as connection:
+        catalog = catalog_for(_catalog(folder)) if read_only else nullcontext(_catalog(folder))
+        with connected() as connection, catalog as path:
             lake = cls(folder, connection, read_only, lock_deadline_s)
-            lake._attach()
+            lake._attach(path)
             yield lake
 
-    def _attach(self) -> None:
-        mend = f"see that the folder may be written, the disk has room and {CATALOG} is whole, or restore the backup"
+    def _attach(self, catalog: Path) -> None:
+        rights = (
+            "this user may read all of the folder" if self.read_only else "the folder may be written, the disk has room"
+        )
+        mend = f"see that {rights} and {CATALOG} is whole, or restore the backup"
         with self._translated("the lake cannot be opened", mend=mend):
             self._fit(_data_files(self.folder))
             if self.read_only:
-                self._attach_catalog()
+                self._attach_catalog(catalog)
                 version = self._version()
             else:
                 with self._lock():
-                    self._attach_catalog()
+                    self._attach_catalog(catalog)
                     version = self._brought_up(self._version())
             self._check(version)
 
@@ -90,7 +95,7 @@ class Lake:
             self.connection.execute("SET threads = 1" if is_small else "RESET threads")
             self.is_small = is_small
 
-    def _attach_catalog(self) -> None:
+    def _attach_catalog(self, catalog: Path) -> None:
         options = {
             "DATA_PATH": _quoted((self.folder / "data").as_posix()),
             "OVERRIDE_DATA_PATH": "true",  # a lake that was moved or restored elsewhere lies beside its catalog
@@ -101,9 +106,7 @@ class Lake:
             options["META_JOURNAL_MODE"] = "'WAL'"
         listed = ", ".join(f"{name} {value}" for name, value in options.items())
         mode = ", READ_ONLY" if self.read_only else ""
-        self.connection.execute(
-            f"ATTACH {_quoted(f'ducklake:sqlite:{_catalog(self.folder).as_posix()}')} AS lake ({listed}{mode})"
-        )
+        self.connection.execute(f"ATTACH {_quoted(f'ducklake:sqlite:{catalog.as_posix()}')} AS lake ({listed}{mode})")
         self.connection.execute("USE lake")
 
     def _version(self) -> int | None:
