@@ -145,45 +145,58 @@ _SHORTEST = 16
 _SUSPECT = (
     r"(?i)auth|bearer|eyJ|pass|pwd|secret|token|key|kennwort|wachtwoord|contrase|senha|has[lł]o|heslo|adgangs|senord|"
     r"salasana|jelsz|parol|ifre|пароль|密码|パスワード|"
-    r"[?&](?:sig|code)=|://|-u |--user|-[ax]?pw? |log_?in\W|credential|"
-    r"securestring|334 |uncoded|x00|u0000|\\0|#000|\^@|<NUL>|[\x00␀]|[A-Za-z0-9+/_-]{16}|@\S+:\S"
+    r"[?&](?:sig|code)=|://|-u[\s=]|--user|-[ax]?pw?[\s=]|log_?in\W|credential|"
+    r"securestring|334 |uncoded|x00|u0000|\\0|#000|\^@|<NUL>|[\x00␀]|@\S+:\S"
 )
-_HINT = re.compile(_SUSPECT)
+_LONG = r"[A-Za-z0-9+/_-]{16}"
+_HINT = re.compile(f"{_SUSPECT}|{_LONG}")
 _MORE_THAN_AN_ID = r"\s"
+_NEVER = r"[^\s\S]"
 _IDS = {"event_id", "request_id", "queue_id", "session_id", "trace_id"}
 
 
 def _clean_table(table: pa.Table) -> pa.Table:
     texts = [field.name for field in table.schema if field.type == pa.string()] if table.num_rows else []
-    for suspect, names in (
-        (_SUSPECT, [name for name in texts if name not in _IDS]),
-        (_MORE_THAN_AN_ID, [name for name in texts if name in _IDS]),
+    for suspect, long, names in (
+        (_SUSPECT, _LONG, [name for name in texts if name not in _IDS]),
+        (_MORE_THAN_AN_ID, _NEVER, [name for name in texts if name in _IDS]),
     ):
-        for name, clean in _clean_columns(table.select(names), suspect).items():
+        for name, clean in _clean_columns(table.select(names), suspect, long).items():
             table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), clean)
     return table
 
 
-def _clean_columns(table: pa.Table, suspect: str) -> dict[str, pa.Array]:
-    """Return those columns of `table` that held credentials, without them; each text is looked at once."""
+def _clean_columns(table: pa.Table, suspect: str, long: str) -> dict[str, pa.Array]:
+    """
+    Return those columns of `table` that held credentials, without them; each text is looked at once.
+
+    One that is only `long` and not `suspect` can be base64 of text, and no other kind of credential.
+    """
     encoded = {name: pa.concat_arrays(table[name].chunks).dictionary_encode() for name in table.column_names}
     if not encoded:
         return {}
     # All at once, because a pattern is compiled each time that it is asked for.
-    is_suspect = pc.match_substring_regex(pa.concat_arrays([each.dictionary for each in encoded.values()]), suspect)
+    texts = pa.concat_arrays([each.dictionary for each in encoded.values()])
+    is_suspect, is_long = (pc.match_substring_regex(texts, pattern) for pattern in (suspect, long))
     cleaned = {}
     start = 0
     for name, column in encoded.items():
-        looks = is_suspect.slice(start, len(column.dictionary))
+        looks, longs = (each.slice(start, len(column.dictionary)) for each in (is_suspect, is_long))
         start += len(looks)
-        if looks.true_count and (clean := _cleaned(column.dictionary.to_pylist(), looks.to_pylist())):
+        if not looks.true_count and not longs.true_count:
+            continue
+        if clean := _cleaned(column.dictionary.to_pylist(), looks.to_pylist(), longs.to_pylist()):
             values = pa.DictionaryArray.from_arrays(column.indices, pa.array(clean, pa.string()))
             cleaned[name] = values.cast(pa.string())
     return cleaned
 
 
-def _cleaned(texts: list[str], looks: list[bool]) -> list[str] | None:
-    clean = [redacted_value(text) if look else text for text, look in zip(texts, looks, strict=True)]
+def _cleaned(texts: list[str], looks: list[bool], longs: list[bool]) -> list[str] | None:
+    """Return `texts` without credentials, or None if there were none; most ids of messages are long and no more."""
+    clean = [
+        redacted_value(text) if look else _WORD.sub(_unless_text, text) if long else text
+        for text, look, long in zip(texts, looks, longs, strict=True)
+    ]
     return clean if clean != texts else None
 
 
