@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from alerts.remedy.choose import Advice, choose
 from alerts.remedy.evidence import Case, case_of, relays_text
-from alerts.remedy.rescue import queue_of
+from alerts.remedy.rescue import queue_of, queues
 from alerts.remedy.ways import plan, ways
 from pipeline.replies import meaning_of
 from queries.detection import Detection
@@ -69,12 +69,12 @@ def render_finding_hint(
     """
     Return the Markdown hint `name` for one finding of `detection`, of which `others` are open beside it.
 
-    A template gets `finding` (the row of the detection), `detection`, `others`, and of a finding about a sender, whose
-    `facts` are given, all that the ways out get too.
+    A template gets `finding` (the row of the detection), `detection`, `others`, `queues` by the program that keeps
+    them, and of a finding about a sender, whose `facts` are given, all that the ways out get too.
     """
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"queues": {queue.format: queue for queue in queues()}}
     if facts:
-        told = _values(facts, choose(facts), case_of(facts))
+        told |= _values(facts, choose(facts), case_of(facts))
     return render_own_hint(name, {**told, "finding": finding, "detection": detection, "others": others})
 
 

@@ -30,7 +30,7 @@ pieces AS (
     rejects,
     read_at >= $window_start AS is_now
   FROM reads
-  WHERE read_at >= $window_start - $past_days * INTERVAL 1 DAY
+  WHERE read_at >= CAST($window_start AS TIMESTAMPTZ) - $past_days * INTERVAL 1 DAY
     AND read_at < $window_end
 ),
 sums AS (
@@ -38,7 +38,7 @@ sums AS (
     source,
     format,
     min(read_at) FILTER (WHERE is_now AND rejects > 0) AS first_seen,
-    max(read_at) FILTER (WHERE is_now AND rejects > 0) AS last_seen,
+    max(read_at) FILTER (WHERE rejects > 0) AS last_seen,
     coalesce(sum(lines) FILTER (WHERE is_now), 0) AS lines,
     coalesce(sum(rejects) FILTER (WHERE is_now), 0) AS rejects,
     coalesce(sum(rejects) FILTER (WHERE NOT is_now) / nullif(sum(lines) FILTER (WHERE NOT is_now), 0), 0) AS past_share
@@ -85,10 +85,10 @@ rising AS (
     AND rejects >= $min_rise * past_share * lines
 )
 SELECT
-  rising.source,
+  source,
   rising.first_seen,
   rising.last_seen,
-  rising.format,
+  format,
   worst_origins.origin,
   CAST(rising.rejects AS BIGINT) AS rejects,
   CAST(rising.lines AS BIGINT) AS lines,
@@ -96,15 +96,16 @@ SELECT
   round(rising.past_share, 2) AS share_before,
   common_reasons.reason AS commonest_reason
 FROM rising
-JOIN worst_origins ON worst_origins.source = rising.source AND worst_origins.format = rising.format
-LEFT JOIN common_reasons ON common_reasons.source = rising.source AND common_reasons.format = rising.format
+JOIN worst_origins USING (source, format)
+LEFT JOIN common_reasons USING (source, format)
 WHERE rising.place = 1
-ORDER BY rising.rejects DESC, rising.source
+ORDER BY rising.rejects DESC, source
 /*---
 [[case]]
 name  = "fires when a source has more rejects than it used to, and says where they are and why"
 given.reads = [
-  { source = "relay", format = "log", origin = "/var/log/mail.log", read_at = "-3d", lines = 1000, rejects = 10 },
+  { source = "relay", format = "log", origin = "/var/log/mail.log", read_at = "-3d", lines = 100, rejects = 1 },
+  { source = "relay", format = "log", origin = "/var/log/mail.log", read_at = "-3h", lines = 0, rejects = 0 },
   { source = "relay", format = "log", origin = "/var/log/mail.log", read_at = "-2h", lines = 300, rejects = 30 },
   { source = "relay", format = "log", origin = "/var/log/other.log", read_at = "-90m", lines = 100, rejects = 10 },
   { source = "relay", format = "log", origin = "/var/log/mail.log", read_at = "-1h", lines = 100, rejects = 0 },

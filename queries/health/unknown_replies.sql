@@ -75,7 +75,7 @@ by_words AS (
   GROUP BY words
 )
 SELECT
-  by_words.words,
+  words,
   first_seen,
   last_seen,
   answers,
@@ -84,9 +84,9 @@ SELECT
   answered_by,
   stage
 FROM by_words
-JOIN listed ON listed.words = by_words.words
+JOIN listed USING (words)
 WHERE answers >= $min_answers
-ORDER BY answers DESC, by_words.words
+ORDER BY answers DESC, words
 /*---
 [[case]]
 name  = "fires for one refusal in words that nobody knows, without the host and the ids in them"

@@ -14,11 +14,11 @@ doors AS (
 acceptances AS (
   -- Of a sender that the log did not name, any mail of the same log that gets in.
   SELECT
-    open_findings.fingerprint,
+    fingerprint,
     deliveries.event_time,
     deliveries.endpoint
   FROM open_findings
-  JOIN doors ON doors.fingerprint = open_findings.fingerprint
+  JOIN doors USING (fingerprint)
   JOIN deliveries
     ON deliveries.sender = open_findings.sender
     OR (open_findings.sender = '(unknown sender)' AND deliveries.source = doors.source)
@@ -87,6 +87,8 @@ given.deliveries = [
   { sender = "scan@contoso.example", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", outcome = "accepted", event_time = "-8h", endpoint = "mx3.partner.example", service = "other" },
   { sender = "scan@contoso.example", outcome = "rejected", event_time = "-2h", endpoint = "mx2.partner.example", service = "other" },
+  { sender = "erp@contoso.example", outcome = "rejected", event_time = "-8h", endpoint = "mx4.partner.example", service = "other" },
+  { sender = "scan@contoso.example", outcome = "accepted", event_time = "-1h", endpoint = "mx4.partner.example", service = "other" },
   { sender = "scan@contoso.example", outcome = "accepted", event_time = "-1h", endpoint = "mx1.partner.example", service = "other" },
   { sender = "scan@contoso.example", outcome = "accepted", event_time = "-1h", endpoint = "mx2.partner.example", service = "other" },
   { sender = "scan@contoso.example", outcome = "accepted", event_time = "-1h", endpoint = "mx3.partner.example", service = "other" },

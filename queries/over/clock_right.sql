@@ -52,14 +52,17 @@ name  = "stays open while one of its logs is wrong, though another is right; beh
 given.open_findings = [
   { fingerprint = "f1", thing = "relay", since = "-9h", last_seen = "-3h" },
   { fingerprint = "f2", thing = "other", since = "-9h", last_seen = "-3h" },
+  { fingerprint = "f3", thing = "third", since = "-9h", last_seen = "-3h" },
 ]
 given.deliveries = [
   { source = "a", event_time = "-3h", ingested_at = "-4h" },
   { source = "b", event_time = "-1h", ingested_at = "-1h" },
   { log_host = "other", event_time = "-5h", ingested_at = "-3h" },
   { log_host = "other", event_time = "-3h", ingested_at = "-1h" },
+  { log_host = "third", source = "a", event_time = "-5h", ingested_at = "-3h" },
+  { log_host = "third", source = "a", event_time = "-1h", ingested_at = "-1h" },
 ]
-finds = []
+finds = [{ fingerprint = "f3" }]
 
 [[case]]
 name  = "stays open through silence, for another host, a bounce, a listing, and what was right before"

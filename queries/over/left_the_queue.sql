@@ -49,14 +49,14 @@ mails AS (
 ),
 by_finding AS (
   SELECT
-    mails.fingerprint,
+    fingerprint,
     count(*) AS mails,
     count(*) FILTER (WHERE mails.is_gone OR NOT answers.is_deferred) AS gone,
     count(*) FILTER (WHERE answers.is_accepted) AS accepted,
     max(mails.last_heard) AS over_at
   FROM mails
-  JOIN answers ON answers.fingerprint = mails.fingerprint AND answers.mail = mails.mail
-  GROUP BY mails.fingerprint
+  JOIN answers USING (fingerprint, mail)
+  GROUP BY fingerprint
 )
 SELECT
   fingerprint,
@@ -98,6 +98,7 @@ name  = "stays open while one mail, or one recipient of it, still waits"
 given.open_findings = [
   { fingerprint = "f1", thing = "relay", since = "-9h", last_seen = "-2h" },
   { fingerprint = "f2", thing = "other", since = "-9h", last_seen = "-2h" },
+  { fingerprint = "f3", thing = "far", since = "-9h", last_seen = "-2h" },
 ]
 given.deliveries = [
   { queue_id = "A1", outcome = "deferred", reply_class = "basic_retired", event_time = "-9h" },
@@ -106,6 +107,9 @@ given.deliveries = [
   { log_host = "other", queue_id = "B1", recipient = "a@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-9h" },
   { log_host = "other", queue_id = "B1", recipient = "b@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-9h" },
   { log_host = "other", queue_id = "B1", recipient = "b@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { log_host = "far", queue_id = "C1", outcome = "deferred", reply_class = "basic_retired", event_time = "-9h" },
+  { log_host = "far", queue_id = "C1", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { log_host = "far", kind = "held", outcome = "deferred", reply_class = "basic_retired", message_id = "m2@contoso.example", event_time = "-9h" },
 ]
 finds = []
 
@@ -125,6 +129,7 @@ given.deliveries = [
   { queue_id = "A0", outcome = "deferred", reply_class = "basic_retired", event_time = "-10h" },
   { queue_id = "A1", outcome = "deferred", reply_class = "basic_retired", event_time = "-9h" },
   { queue_id = "A1", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { log_host = "other", queue_id = "B1", outcome = "deferred", reply_class = "basic_retired", event_time = "-1h" },
   { queue_id = "A2", outcome = "deferred", reply_class = "rate", event_time = "-1h" },
   { queue_id = "A3", outcome = "rejected", reply_class = "basic_retired", event_time = "-1h" },
   { queue_id = "A3", outcome = "deferred", reply_class = "rate", event_time = "-30m" },

@@ -16,10 +16,10 @@ tries AS (
     AND deliveries.kind = 'try'
     AND (
       (deliveries.outcome = 'accepted' AND deliveries.service <> 'other')
-      OR (deliveries.outcome <> 'accepted' AND deliveries.reply_class IN (
+      OR deliveries.reply_class IN (
         'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
         'security_defaults', 'conditional_access', 'bad_credentials', 'account_issue', 'auth_generic'
-      ))
+      )
     )
 ),
 refused AS (
@@ -34,7 +34,6 @@ steady AS (
   LEFT JOIN tries
     ON tries.fingerprint = refused.fingerprint
     AND tries.device = refused.device
-    AND tries.is_accepted
     AND tries.event_time >= refused.last_refused + INTERVAL 1 DAY
   GROUP BY refused.fingerprint, refused.device
 )

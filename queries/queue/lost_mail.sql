@@ -70,16 +70,16 @@ ends AS (
   HAVING bool_or(is_about_log_in)
 ),
 lost AS (
-  SELECT ends.sender, ends.mail, ends.ended_at, ends.log_host, ends.is_given_up
+  SELECT sender, mail, ends.ended_at, ends.log_host, ends.is_given_up
   FROM ends
-  LEFT JOIN answers ON answers.sender = ends.sender AND answers.mail = ends.mail
+  LEFT JOIN answers USING (sender, mail)
   WHERE (ends.is_given_up AND NOT coalesce(answers.is_accepted, FALSE))
     OR (answers.is_refused AND NOT answers.is_waiting)
 ),
 unreached AS (
-  SELECT DISTINCT lost.sender, latest_by_recipient.recipient
+  SELECT DISTINCT sender, latest_by_recipient.recipient
   FROM lost
-  JOIN latest_by_recipient ON latest_by_recipient.sender = lost.sender AND latest_by_recipient.mail = lost.mail
+  JOIN latest_by_recipient USING (sender, mail)
   WHERE latest_by_recipient.recipient IS NOT NULL
     AND latest_by_recipient.outcome <> 'accepted'
 ),
@@ -107,7 +107,7 @@ by_sender AS (
   GROUP BY sender
 )
 SELECT
-  by_sender.sender,
+  sender,
   first_seen,
   last_seen,
   mails,
@@ -116,9 +116,9 @@ SELECT
   some_recipients,
   logged_at
 FROM by_sender
-LEFT JOIN recipients ON recipients.sender = by_sender.sender
+LEFT JOIN recipients USING (sender)
 WHERE mails >= $min_mails
-ORDER BY mails DESC, by_sender.sender
+ORDER BY mails DESC, sender
 /*---
 [[case]]
 name  = "fires for mail refused for good, and says how many and to whom"
@@ -173,6 +173,7 @@ given.deliveries = [
   { sender = "scan@contoso.example", queue_id = "A3", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
   { sender = "scan@contoso.example", queue_id = "A3", outcome = "rejected", reply_class = "unknown", event_time = "-1h" },
   { sender = "scan@contoso.example", queue_id = "A4", outcome = "deferred", reply_class = "basic_retired" },
+  { sender = "scan@contoso.example", queue_id = "A5", outcome = "unknown", reply_class = "basic_retired" },
 ]
 finds = []
 

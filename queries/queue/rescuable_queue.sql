@@ -54,7 +54,7 @@ first_deferrals AS (
     coalesce(coalesce(log_host, source) || ' ' || queue_id, message_id, event_id) AS mail,
     min(event_time) AS waits_since
   FROM deliveries
-  WHERE event_time >= $window_start - $longest_days * INTERVAL 1 DAY
+  WHERE event_time >= CAST($window_start AS TIMESTAMPTZ) - $longest_days * INTERVAL 1 DAY
     AND event_time < $window_end
     AND outcome = 'deferred'
   GROUP BY coalesce(coalesce(log_host, source) || ' ' || queue_id, message_id, event_id)
@@ -62,7 +62,6 @@ first_deferrals AS (
 latest_by_recipient AS (
   SELECT log_host, mail, recipient, max_by(outcome, (event_time, origin_offset)) AS outcome
   FROM events
-  WHERE kind IN ('try', 'held')
   GROUP BY log_host, mail, recipient
 ),
 still_deferred AS (
@@ -72,8 +71,8 @@ still_deferred AS (
 ),
 waiting AS (
   SELECT
-    events.log_host,
-    events.mail,
+    log_host,
+    mail,
     max(events.sender) AS sender,
     max(events.format) AS format,
     max(events.event_time) FILTER (WHERE events.is_deferral) AS last_tried,
@@ -81,8 +80,8 @@ waiting AS (
     min(events.queued_at) AS queued_at,
     min(events.expires_at) AS expires_at
   FROM events
-  JOIN still_deferred ON still_deferred.log_host = events.log_host AND still_deferred.mail = events.mail
-  GROUP BY events.log_host, events.mail
+  JOIN still_deferred USING (log_host, mail)
+  GROUP BY log_host, mail
   HAVING bool_or(events.is_about_log_in) AND NOT bool_or(events.kind IN ('expired', 'done'))
 ),
 mails AS (
@@ -103,7 +102,7 @@ mails AS (
       END * INTERVAL 1 DAY
     ) AS given_up_at
   FROM waiting
-  JOIN first_deferrals ON first_deferrals.mail = waiting.mail
+  JOIN first_deferrals USING (mail)
 ),
 sender_ranks AS (
   SELECT
@@ -136,7 +135,7 @@ by_relay AS (
   GROUP BY log_host
 )
 SELECT
-  by_relay.log_host,
+  log_host,
   first_seen,
   last_seen,
   mails,
@@ -147,9 +146,9 @@ SELECT
   server_words,
   program
 FROM by_relay
-JOIN listed ON listed.log_host = by_relay.log_host
+JOIN listed USING (log_host)
 WHERE mails >= $min_mails
-ORDER BY can_be_saved_until, by_relay.log_host
+ORDER BY can_be_saved_until, log_host
 /*---
 [[case]]
 name  = "fires for mail that a relay defers behind a refused log-in, and says until when it can be saved"
@@ -208,9 +207,9 @@ given.deliveries = [
   { queue_id = "A1", recipient = "a@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
   { queue_id = "A2", recipient = "a@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
   { queue_id = "A2", recipient = "a@contoso.example", outcome = "rejected", reply_class = "basic_retired", event_time = "-1h" },
-  { queue_id = "A3", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
+  { queue_id = "A3", recipient = "a@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
   { queue_id = "A3", kind = "expired", outcome = "unknown", event_time = "-1h" },
-  { queue_id = "A4", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
+  { queue_id = "A4", recipient = "a@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-2h" },
   { queue_id = "A4", kind = "done", outcome = "unknown", event_time = "-1h" },
 ]
 finds = []

@@ -36,10 +36,10 @@ tries AS (
     AND sender <> ''
     AND (
       (outcome = 'accepted' AND service <> 'other')
-      OR (outcome <> 'accepted' AND reply_class IN (
+      OR reply_class IN (
         'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
         'security_defaults', 'conditional_access', 'bad_credentials', 'account_issue', 'auth_generic'
-      ))
+      )
     )
 ),
 steps AS (
@@ -74,7 +74,7 @@ device_ranks AS (
 listed AS (
   SELECT
     sender,
-    count(*) FILTER (WHERE refused > 0 AND accepted = 0) AS always_refused,
+    count(*) FILTER (WHERE accepted = 0) AS always_refused,
     string_agg(device, ', ' ORDER BY refused_place) FILTER (WHERE refused > 0 AND refused_place <= $most_listed) AS devices_refused,
     string_agg(device, ', ' ORDER BY accepted_place) FILTER (WHERE accepted > 0 AND accepted_place <= $most_listed) AS devices_accepted
   FROM device_ranks
@@ -93,7 +93,7 @@ by_sender AS (
   GROUP BY sender
 )
 SELECT
-  by_sender.sender,
+  sender,
   first_seen,
   last_seen,
   tries,
@@ -104,11 +104,11 @@ SELECT
   always_refused AS devices_always_refused,
   switches
 FROM by_sender
-JOIN listed ON listed.sender = by_sender.sender
+JOIN listed USING (sender)
 WHERE tries >= $min_tries
   AND refused >= $min_refused_share * tries
   AND switches >= $min_switches
-ORDER BY refused DESC, by_sender.sender
+ORDER BY refused DESC, sender
 /*---
 [[case]]
 name  = "fires when one of two devices is still on the old way, and says which"
@@ -127,8 +127,9 @@ given.deliveries = [
   { sender = "nas@contoso.example", outcome = "rejected", reply_class = "basic_retired", event_time = "-5h" },
   { times = 9, sender = "nas@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-4h" },
   { sender = "nas@contoso.example", outcome = "deferred", reply_class = "basic_retired", event_time = "-3h" },
+  { times = 20, sender = "nas@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-2h" },
 ]
-finds = [{ sender = "nas@contoso.example", tries = 20, refused = 2, refused_share = 0.1, devices_refused = "192.0.2.10", devices_accepted = "192.0.2.10", devices_always_refused = 0 }]
+finds = [{ sender = "nas@contoso.example", tries = 40, refused = 2, refused_share = 0.05, last_seen = 2026-12-31T20:00:00Z, devices_refused = "192.0.2.10", devices_accepted = "192.0.2.10", devices_always_refused = 0 }]
 
 [[case]]
 name  = "stays silent at the cutover, which basic_auth_refused tells, and when it has been mended since"

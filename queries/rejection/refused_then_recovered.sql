@@ -48,10 +48,10 @@ tries AS (
     AND deliveries.kind = 'try'
     AND (
       (deliveries.outcome = 'accepted' AND deliveries.service <> 'other')
-      OR (deliveries.outcome <> 'accepted' AND deliveries.reply_class IN (
+      OR deliveries.reply_class IN (
         'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
         'security_defaults', 'conditional_access', 'bad_credentials', 'account_issue', 'auth_generic'
-      ))
+      )
     )
 ),
 refused_devices AS (
@@ -74,7 +74,6 @@ recovered_devices AS (
     ON tries.sender = refused_devices.sender
     AND tries.device = refused_devices.device
     AND tries.event_time > refused_devices.last_refused
-    AND tries.is_accepted
   GROUP BY refused_devices.sender, refused_devices.device
 ),
 recovered AS (
@@ -109,7 +108,7 @@ missing AS (
   GROUP BY sender
 )
 SELECT
-  recovered.sender,
+  sender,
   refusals.first_refused AS first_seen,
   recovered.recovered_at AS last_seen,
   recovered.endpoint AS accepted_by,
@@ -120,10 +119,10 @@ SELECT
   coalesce(missing.mails, 0) AS mails_never_accepted,
   recovered.devices
 FROM recovered
-JOIN refusals ON refusals.sender = recovered.sender
-LEFT JOIN missing ON missing.sender = recovered.sender
+JOIN refusals USING (sender)
+LEFT JOIN missing USING (sender)
 WHERE recovered.accepted_mails >= $min_accepted_mails
-ORDER BY recovered.recovered_at, recovered.sender
+ORDER BY recovered.recovered_at, sender
 /*---
 [[case]]
 name  = "tells how it gets in again, how long it was refused, and what never got through"
@@ -132,6 +131,7 @@ given.sender_days = [
   { sender = "scan@contoso.example", day = "-4d", outcome = "accepted", reply_class = "accepted" },
 ]
 given.deliveries = [
+  { sender = "scan@contoso.example", queue_id = "A0", outcome = "accepted", reply_class = "accepted", event_time = "-6d" },
   { sender = "scan@contoso.example", queue_id = "A1", outcome = "rejected", reply_class = "basic_retired", request_id = "08DE01", event_time = "-5d" },
   { sender = "scan@contoso.example", queue_id = "A2", outcome = "deferred", reply_class = "basic_retired", event_time = "-110h" },
   { sender = "scan@contoso.example", queue_id = "A2", outcome = "accepted", reply_class = "accepted", event_time = "-4d", endpoint = "smtp.hve.mx.microsoft", service = "hve", auth_protocol = "oauth2" },
