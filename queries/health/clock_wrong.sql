@@ -1,5 +1,5 @@
 /*---
-title       = "The times of {log_host} in {source} are {minutes} minutes {direction}"
+title       = "The times of {log_host} in {source} are {difference} {direction}"
 why         = "What happens there is noted at the wrong hour: windows are asked too late or about the wrong mails, and an acceptance may seem to come before the refusal that it ends."
 severity    = "medium"
 confidence  = "medium"
@@ -89,6 +89,11 @@ SELECT
   source,
   CASE WHEN is_ahead THEN first_ahead ELSE first_read END AS first_seen,
   CASE WHEN is_ahead THEN last_ahead ELSE last_read END AS last_seen,
+  CASE
+    WHEN minutes >= 2 * 1440 THEN CAST(round(minutes / 1440.0) AS BIGINT) || ' days'
+    WHEN minutes >= 2 * 60 THEN round(minutes / 60.0, 1) || ' hours'
+    ELSE minutes || ' minutes'
+  END AS difference,
   minutes,
   CASE WHEN is_ahead THEN 'ahead' ELSE 'behind' END AS direction,
   CASE
@@ -109,7 +114,7 @@ given.deliveries = [
   { source = "mail", log_host = "relay01", event_time = "-2h", ingested_at = "-181m", outcome = "accepted" },
   { source = "mail", log_host = "relay01", event_time = "-1h", ingested_at = "-122m", outcome = "accepted" },
 ]
-finds = [{ log_host = "relay01", source = "mail", minutes = 62, direction = "ahead", looks_like = "a time zone: the difference is whole or half hours", first_seen = 2026-12-31T19:00:00Z, last_seen = 2026-12-31T20:58:00Z, its_time = 2026-12-31T22:00:00Z, time_here = 2026-12-31T20:58:00Z, program = "postfix" }]
+finds = [{ log_host = "relay01", source = "mail", minutes = 62, difference = "62 minutes", direction = "ahead", looks_like = "a time zone: the difference is whole or half hours", first_seen = 2026-12-31T19:00:00Z, last_seen = 2026-12-31T20:58:00Z, its_time = 2026-12-31T22:00:00Z, time_here = 2026-12-31T20:58:00Z, program = "postfix" }]
 
 [[case]]
 name  = "fires for a log that is followed line by line, each of them hours old"
@@ -120,7 +125,7 @@ given.deliveries = [
   { source = "mail", log_host = "relay01", event_time = "-270m", ingested_at = "-149m" },
   { source = "mail", log_host = "relay01", event_time = "-269m", ingested_at = "-149m" },
 ]
-finds = [{ log_host = "relay01", minutes = 120, direction = "behind", looks_like = "a time zone: the difference is whole or half hours", its_time = 2026-12-31T18:31:00Z, time_here = 2026-12-31T20:31:00Z, first_seen = 2026-12-31T20:01:00Z, last_seen = 2026-12-31T20:31:00Z }]
+finds = [{ log_host = "relay01", minutes = 120, difference = "2.0 hours", direction = "behind", looks_like = "a time zone: the difference is whole or half hours", its_time = 2026-12-31T18:31:00Z, time_here = 2026-12-31T20:31:00Z, first_seen = 2026-12-31T20:01:00Z, last_seen = 2026-12-31T20:31:00Z }]
 
 [[case]]
 name  = "calls a clock wrong whose difference is no whole hours, or only minutes"
@@ -138,6 +143,11 @@ finds = [
 name  = "calls minutes minutes, however near to no difference they are"
 given.deliveries = [{ times = 3, source = "mail", log_host = "d", event_time = "-1h", ingested_at = "-66m" }]
 finds = [{ minutes = 6, looks_like = "a clock that runs wrong: the difference is no whole hours" }]
+
+[[case]]
+name  = "says days where it is days"
+given.deliveries = [{ times = 3, source = "mail", log_host = "d", event_time = "-1h", ingested_at = "-30d" }]
+finds = [{ difference = "30 days", direction = "ahead" }]
 
 [[case]]
 name  = "tells the lines that are ahead from those of before, when the clock was still right"

@@ -10,7 +10,7 @@ about       = ["log_host"]
 over_when   = "left_the_queue"
 remedy      = "rescuable_queue"
 references  = ["https://www.postfix.org/postconf.5.html#maximal_queue_lifetime", "https://www.exim.org/exim-html-current/doc/html/spec_html/ch-retry_configuration.html", "https://learn.microsoft.com/exchange/mail-flow/queues/message-intervals"]
-known_gaps  = "Logs do not say how long a relay keeps mail: unless a bounce or a queue listing tells, the end is reckoned from the program's default. A relay that has not logged a try for a day is not seen. Where only a queue listing was read, nothing tells when the mail has left."
+known_gaps  = "Logs do not say how long a relay keeps mail: unless a bounce or a listing of Exchange tells, the end is reckoned from the program's default. A relay that has not logged a try for a day is not seen. Where only a queue listing was read, nothing tells when the mail has left."
 false_positives = "Mail that somebody has deleted from the queue where the log does not say so."
 uncovered   = ["event_time < $window_end because what is put off later is never the first time; it only spares reading"]
 
@@ -25,19 +25,21 @@ most_listed = 5
 WITH
 events AS (
   -- A client that merely hears a temporary refusal has no queue; a relay names its mail, or says that it is held.
+  -- What an administrator has given up, of which the end is when it came, goes the next time the relay looks at it.
   SELECT
     coalesce(log_host, source) AS log_host,
     coalesce(coalesce(log_host, source) || ' ' || queue_id, message_id, event_id) AS mail,
     kind,
     outcome,
-    coalesce(sender, '(unknown sender)') AS sender,
+    CASE WHEN sender = '' THEN '(bounces)' ELSE coalesce(sender, '(unknown sender)') END AS sender,
     recipient,
     format,
     event_time,
     origin_offset,
     reply_text,
     queued_at,
-    expires_at,
+    -- A listing of Postfix does not tell when mail is given up; what stands there is reckoned too.
+    CASE WHEN format <> 'postfix_queue' THEN expires_at END AS expires_at,
     outcome = 'deferred' AS is_deferral,
     outcome = 'deferred' AND reply_class IN (
       'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
@@ -47,6 +49,7 @@ events AS (
   WHERE event_time >= $window_start
     AND event_time < $window_end
     AND (queue_id IS NOT NULL OR kind = 'held')
+    AND coalesce(expires_at > queued_at, TRUE)
 ),
 first_deferrals AS (
   -- A relay reckons from when it took the mail, which may be days before the window.
@@ -187,6 +190,11 @@ finds = [
 ]
 
 [[case]]
+name  = "does not call told what a listing of Postfix only reckons, and names bounces as such"
+given.deliveries = [{ log_host = "relay01", queue_id = "A1", sender = "", format = "postfix_queue", kind = "held", outcome = "deferred", reply_class = "basic_retired", queued_at = "-9h", expires_at = "2027-01-03T14:00:00" }]
+finds = [{ log_host = "relay01", busiest_senders = "(bounces) (1)", can_be_saved_until = 2027-01-05T14:00:00Z, that_time_is = "reckoned from the default of its program" }]
+
+[[case]]
 name  = "reckons from the first time that the mail was put off, days before the window, and not from a recipient who had it"
 given.deliveries = [
   { log_host = "relay01", queue_id = "A1", recipient = "b@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-4d" },
@@ -252,8 +260,11 @@ given.deliveries = [
 finds = [{ log_host = "far", mails = 1 }]
 
 [[case]]
-name  = "stays silent for a program without a queue"
-given.deliveries = [{ kind = "try", outcome = "deferred", reply_class = "basic_retired", message_id = "m1@contoso.example" }]
+name  = "stays silent for a program without a queue, and for what an administrator has given up"
+given.deliveries = [
+  { queue_id = "A1", format = "postfix_queue", kind = "held", outcome = "deferred", reply_class = "basic_retired", queued_at = "-9h", expires_at = "-9h" },
+  { kind = "try", outcome = "deferred", reply_class = "basic_retired", message_id = "m1@contoso.example" },
+]
 finds = []
 
 [[case]]
