@@ -183,7 +183,7 @@ def ground_of(stack: ExitStack, into: Path, rows: int, catalogue: Sequence[Detec
 def main() -> int:
     """Make the lakes, go round, and print what it took; return 1 where the catalogue or a detection costs too much."""
     parser = argparse.ArgumentParser(description="What a cycle of all detections costs on lakes of different sizes.")
-    parser.add_argument("--rows", nargs="+", type=int, default=[1_000_000, 10_000_000])
+    parser.add_argument("--rows", nargs="+", type=int, default=[1_000_000, 10_000_000, 100_000_000])
     parser.add_argument("--new", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--into", type=Path, default=Path(tempfile.gettempdir()) / "authsunset-cycle")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.lake import Lake
-from pipeline.lake.rollup import add_to_sender_days
+from pipeline.lake.rollup import add_to_rollups
 from pipeline.lake.tables import TABLES, sql_type_of
 from pipeline.model import TIME_OF
 
@@ -170,6 +170,23 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "over_at": "CASE i % 2 WHEN 1 THEN moment END",
         "because": "CASE i % 2 WHEN 1 THEN 'a later mail was accepted' END",
     },
+    "sender_states": {
+        "noted_at": "moment",
+        "sender": "'device' || i % 400 || '@contoso.example'",
+        "state": "CASE i % 3 WHEN 0 THEN 'does_still' WHEN 1 THEN 'refused' ELSE 'migrated' END",
+        "since": "moment",
+        "because": "'it is so'",
+        "confidence": "'high'",
+    },
+    "feeds": {
+        "source": "'relay' || i % 3",
+        "table": "CASE i WHEN 3 THEN 'traces' WHEN 4 THEN 'signins' WHEN 5 THEN 'usage' WHEN 6 THEN 'exposure' "
+        "ELSE 'deliveries' END",
+        "newest_at": f"TIMESTAMPTZ '{END.isoformat()}'",
+        "complete_until": f"TIMESTAMPTZ '{END.isoformat()}'",
+        "is_export": "i >= 5",
+        "noted_at": f"TIMESTAMPTZ '{END.isoformat()}'",
+    },
     "notifications": {
         "noted_at": "moment",
         "notification_id": "left(md5('n' || i // 2), 24)",
@@ -189,6 +206,8 @@ _BOOKS: Mapping[str, int] = {
     "jobs": 2_000,
     "findings": 20_000,
     "notifications": 10_000,
+    "sender_states": 1_200,
+    "feeds": 7,
 }
 """Rows of the tables that do not grow with the mail."""
 
@@ -207,7 +226,7 @@ def rows_for(lake: Lake, table: str, first: int, count: int, moment: str) -> pa.
           SELECT i, h, CAST(400 * power((h % 9973) / 9973.0, 3) AS BIGINT) AS rank, {moment} AS moment FROM numbers
         ),
         classes AS (SELECT *, {_CLASS} AS class FROM moments)
-        SELECT {columns} FROM classes ORDER BY moment
+        SELECT {columns} FROM classes
         """
     )
 
@@ -243,7 +262,7 @@ def _fill(lake: Lake, table: str, count: int, say: Callable[[str], None]) -> Non
         with lake.writing():
             lake.insert(table, arrow)
             if table in TIME_OF:
-                add_to_sender_days(lake, table, _as_fresh(table, arrow))
+                add_to_rollups(lake, table, _as_fresh(table, arrow))
         if first % (20 * COMMIT_ROWS) == 0 and count > COMMIT_ROWS:
             say(f"{table}: {first + arrow.num_rows:,} of {count:,}")
 
