@@ -60,6 +60,7 @@ class _Days:
 
     def __init__(self, life: Life, sender: Sender, number: int, device: Device) -> None:
         self._life = life
+        self._start, self._end, self._first = life._plan.start, life._plan.end, life._plan.first  # noqa: SLF001
         self._plan, self._tenant = life._plan, life._tenant  # noqa: SLF001 - the other half of this module
         self._cloud, self._ledger = life._cloud, life._ledger  # noqa: SLF001 - as above
         self._sender, self._number, self._device = sender, number, device
@@ -82,7 +83,7 @@ class _Days:
 
     def _is_there(self, moment: int) -> bool:
         device = self._device
-        is_inside = self._plan.first <= moment < self._plan.end and device.born <= moment < device.retired
+        is_inside = self._first <= moment < self._end and device.born <= moment < device.retired
         return is_inside and not device.is_away(moment)
 
     def _want(self, moment: int) -> None:
@@ -127,7 +128,7 @@ class _Days:
         patience = 0 if self._device.tires_after else self._dice.choice((0, 0, 0, 1, 2))
         last = LATER
         for count in range(4):
-            if moment >= self._plan.end:
+            if moment >= self._end:
                 break
             last = self._try(moment, wanted, way)
             if last == IN:
@@ -139,7 +140,7 @@ class _Days:
             self._facts.missed.append((wanted.at, self._number))
 
     def _is_logged(self, moment: int) -> bool:
-        return ":" in self._device.path and moment >= self._plan.start
+        return ":" in self._device.path and moment >= self._start
 
     def _try(self, moment: int, wanted: Wanted, way: str) -> str:
         device, sender = self._device, self._sender

@@ -88,6 +88,17 @@ def syslog(moment: int) -> str:
     return f"{_syslog_day(moment // DAY)} {clock_text(moment)}"
 
 
+@lru_cache(maxsize=4096)
+def _php_day(number: int) -> str:
+    day = _EPOCH + timedelta(days=number)
+    return f"{day.day:02}-{_MONTHS[day.month - 1]}-{day.year}"
+
+
+def php(moment: int) -> str:
+    """Return `30-Dec-2026 08:00:01 UTC`."""
+    return f"{_php_day(moment // DAY)} {clock_text(moment)} UTC"
+
+
 def iso_local(moment: int, zone: tzinfo) -> str:
     """Return `2026-12-30T09:00:01.123000+01:00`, as rsyslog writes it."""
     shift = offset_at(moment, zone)

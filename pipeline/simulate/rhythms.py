@@ -2,8 +2,8 @@
 When a device wants to send, and how much it says when it does not.
 
 Each rhythm draws the moments of one local day, and tells for the same day how surprising silence would be to somebody
-who knows the rhythm: a list of (moment, nats), where a nat is one factor of e in probability. Silence that adds up to
-7 nats happens once in 1,100 times by chance.
+who knows the rhythm: a list of (due, by, nats). What was due after the last mail and has not come by then is worth so many
+nats, a nat being one factor of e in probability. Silence that adds up to 7 nats happens once in 1,100 times by chance.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 from pipeline.simulate.calendar import is_workday, last_day, workday_from
 from pipeline.simulate.dice import Dice
 from pipeline.simulate.moments import HOUR, MINUTE, local, midnight
+
+Due = tuple[int, int, float]
 
 CERTAIN = 50.0
 """Nats of a run that never fails to come, sooner or later on its day."""
@@ -52,8 +54,8 @@ class Rhythm(Protocol):
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
         """Return the moments of `day` at which a mail is wanted, in order."""
 
-    def silence(self, day: date, office: Office) -> list[tuple[int, float]]:
-        """Return the moments of `day` by which silence says something, and how many nats."""
+    def silence(self, day: date, office: Office) -> list[Due]:
+        """Return what is due on `day`, by when silence says so, and how loudly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,11 @@ class People:
         hours = dice.choices(_HOURS, _BUSY, k=count)
         return sorted(local(day, hour + dice.random(), office.zone) for hour in hours)
 
-    def silence(self, day: date, office: Office) -> list[tuple[int, float]]:
+    def silence(self, day: date, office: Office) -> list[Due]:
         if not office.works(day):
             return []
         nats = self.evenness * math.log1p(self._mean(day, office) / self.evenness)
-        return [(local(day, 18, office.zone), nats)]
+        return [(local(day, 8, office.zone), local(day, 18, office.zone), nats)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,11 @@ class Daily:
                 found.append(moment + round(dice.wide(0.5, 8) * HOUR))
         return sorted(found)
 
-    def silence(self, day: date, office: Office) -> list[tuple[int, float]]:
+    def silence(self, day: date, office: Office) -> list[Due]:
         nats = CERTAIN if self.catches_up else -math.log(max(self.misses, 1e-9))
         slack = round((9 if self.catches_up else 3) * HOUR)
-        return [(local(day, hour, office.zone) + slack, nats) for hour in self._runs(day, office)]
+        times = [local(day, hour, office.zone) for hour in self._runs(day, office)]
+        return [(moment, moment + slack, nats) for moment in times]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +164,11 @@ class Periodic:
         moment = local(day, self.hour, office.zone) + _late(self.jitter, dice)
         return [moment + (round(dice.wide(0.5, 18) * HOUR) if dice.chance(self.misses) else 0)]
 
-    def silence(self, day: date, office: Office) -> list[tuple[int, float]]:
+    def silence(self, day: date, office: Office) -> list[Due]:
         if not self.falls_on(day, office):
             return []
-        return [(local(day, self.hour, office.zone) + 20 * HOUR, CERTAIN)]
+        due = local(day, self.hour, office.zone)
+        return [(due, due + 20 * HOUR, CERTAIN)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +196,9 @@ class Bursts:
                 moment += round(dice.expovariate(1 / (7 * MINUTE)))
         return sorted(found)
 
-    def silence(self, day: date, office: Office) -> list[tuple[int, float]]:
+    def silence(self, day: date, office: Office) -> list[Due]:
         nats = self.stir * math.log1p(self.incidents / self.stir)
-        return [(midnight(day + timedelta(days=1)), nats)] if not self.is_irregular else []
+        return [(midnight(day), midnight(day + timedelta(days=1)), nats)] if not self.is_irregular else []
 
 
 def _late(jitter: float, dice: Dice) -> int:

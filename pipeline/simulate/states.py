@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from pipeline.simulate.calendar import workday_from
 from pipeline.simulate.cloud import allows_basic
@@ -41,9 +42,7 @@ class Judgement:
     def unsure(self, states: list[str], why: str) -> Judgement:
         """Return the same state with others that cannot be told from it."""
         added = [state for state in states if state != self.state and state not in self.may_also_be]
-        return Judgement(
-            self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else "")))
-        )
+        return Judgement(self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else ""))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +59,42 @@ def silence_of(plan: Plan, sender: Sender, facts: Facts) -> Silence:
     since = max((each.at for each in facts.tries if each.is_in), default=plan.first)
     is_missed = any(moment > since for moment, _ in facts.missed)
     is_retired = any(device.retired < plan.end for device in sender.devices)
-    slots = sorted(slot for device in sender.devices for slot in _slots(plan, device, since))
+    slots = sorted(
+        (slot for device in sender.devices for slot in _slots(plan, device, since)), key=lambda each: each.by
+    )
     nats, overdue = 0.0, None
-    for moment, weight, is_away, by_people, device in slots:
-        if is_away:
-            continue
-        nats += weight
+    for slot in slots:
+        nats += 0.0 if slot.is_away else slot.nats
         if nats >= SURPRISE and overdue is None:
-            overdue = _with_slack(moment, sender.devices[device] if by_people else None)
+            overdue = _with_slack(slot.by, slot.device)
     if not is_missed and not is_retired:
         overdue = None
-    return Silence(overdue, nats, nats + sum(slot[1] for slot in slots if slot[2]))
+    return Silence(overdue, nats, nats + sum(slot.nats for slot in slots if slot.is_away))
 
 
-def _slots(plan: Plan, device: Device, since: int) -> Iterator[tuple[int, float, bool, bool, int]]:
+class _Slot(NamedTuple):
+    """Something that was due from a device, and had not come by then."""
+
+    by: int
+    nats: float
+    is_away: bool
+    device: Device
+
+
+def _slots(plan: Plan, device: Device, since: int) -> Iterator[_Slot]:
     office = Office(device.site.region, device.site.zone, device.site.closes)
     day = date_of(since) - timedelta(days=1)
     while midnight(day) < plan.end:
-        for moment, nats in device.rhythm.silence(day, office):
-            if max(since, device.born) < moment < plan.end:
-                yield moment, nats, device.is_away(moment - 1), isinstance(device.rhythm, People), 0
+        for due, by, nats in device.rhythm.silence(day, office):
+            if due > max(since, device.born) and by < plan.end:
+                yield _Slot(by, nats, device.is_away(due), device)
         day += timedelta(days=1)
 
 
-def _with_slack(moment: int, device: Device | None) -> int:
+def _with_slack(moment: int, device: Device) -> int:
     """Return a day later; where people cause the mail, not before the next working day."""
     later = moment + DAY
-    if device is None:
+    if not isinstance(device.rhythm, People):
         return later
     day = date_of(later)
     return later + (midnight(workday_from(day, device.site.region, closes=device.site.closes)) - midnight(day))
@@ -153,11 +161,10 @@ def _refused(
     found = Judgement("partly_refused" if others else "refused")
     by_mail = _by_what_got_in(plan, tenant, sender, facts).state
     if not named:
-        found = found.unsure(
-            ["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is"
-        )
+        found = found.unsure(["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is")
     refusals = sum(len(run) for run in shown)
-    mixed = sum(each.is_in and each.at > _first_refusal(facts) for each in facts.tries)
+    first_ever = _first_refusal(facts)
+    mixed = any(each.is_in and each.at > first_ever for each in facts.tries)
     if not others and mixed and refusals <= 2:
         found = found.unsure(["partly_refused"], "it got in between its refusals, and tried once or twice since")
     if others and len(last) > 1 and any(sender.devices[run[0].device].retired < plan.end for run in shown):
@@ -175,28 +182,20 @@ def _by_what_got_in(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) ->
     can = sender.is_listed and allows_basic(sender, tenant, plan.end - 1)
     possible = Judgement("can_still" if can else "unknown")
     if not passwords:
-        return (
-            possible.unsure(["migrated", "verified"], "it never used a password in the time of the files")
-            if ins
-            else possible
-        )
-    if ins[-1].way in PASSWORD_WAYS or _still_uses_password(plan, sender, facts):
+        return possible
+    if ins[-1].way in PASSWORD_WAYS or _still_uses_password(plan, tenant, sender, facts):
         if passwords[-1] < plan.end - _RECENT:
             return possible
         return _still(sender, ins)
-    return _moved(plan, sender, facts, passwords[-1], [each.at for each in ins if each.at > passwords[-1]])
+    return _moved(plan, tenant, sender, facts, [each.at for each in ins if each.at > passwords[-1]])
 
 
-def _still_uses_password(plan: Plan, sender: Sender, facts: Facts) -> bool:
+def _still_uses_password(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) -> bool:
     """Return whether a device of several got in with a password at its last try, and has no other way now."""
     if len(sender.devices) < 2:
         return False
     return any(
-        each.is_in
-        and each.way in PASSWORD_WAYS
-        and sender.devices[device].way_at(plan.end) in PASSWORD_WAYS
-        and ":" not in sender.devices[device].path[:0]
-        and plan.end < min(sender.devices[device].dead, sender.devices[device].retired)
+        each.is_in and each.way in PASSWORD_WAYS and tenant.way_now(sender.devices[device], plan.end) in PASSWORD_WAYS
         for device, each in _last_tries(facts).items()
     )
 
@@ -208,9 +207,7 @@ def _still(sender: Sender, ins: list[Try]) -> Judgement:
             return Judgement("regressed")
         return found.unsure(["regressed"], "its devices send in several ways, each in its own time")
     if any(each.way not in PASSWORD_WAYS for each in ins[-40:]):
-        return found.unsure(
-            ["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days"
-        )
+        return found.unsure(["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days")
     return found
 
 
@@ -227,15 +224,13 @@ def _has_gone_back(ins: list[Try]) -> bool:
     return False
 
 
-def _moved(plan: Plan, sender: Sender, facts: Facts, last_password: int, new: list[int]) -> Judgement:
+def _moved(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, new: list[int]) -> Judgement:
     is_refused = any(not each.is_in and each.at > new[0] for each in facts.tries)
     age = plan.end - new[0]
     is_verified = age >= _TRIED and len(new) >= 2 and not is_refused
     found = Judgement("verified" if is_verified else "migrated")
     if abs(age - _TRIED) < DAY // 2:
         found = found.unsure(["migrated", "verified"], "its last password was used just about 14 days ago")
-    if len(sender.devices) > 1 and any(
-        device.way_at(plan.end) in PASSWORD_WAYS and device.dead > plan.end for device in sender.devices
-    ):
+    if any(tenant.way_now(device, plan.end) in PASSWORD_WAYS for device in sender.devices):
         found = found.unsure(["does_still", "partly_refused", "went_silent"], "another of its devices has not moved")
     return found

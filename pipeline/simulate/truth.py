@@ -9,7 +9,7 @@ from pipeline.simulate.ledger import Facts, Ledger
 from pipeline.simulate.moments import iso
 from pipeline.simulate.plan import Plan
 from pipeline.simulate.states import Silence, judge, silence_of
-from pipeline.simulate.world import NEVER, PASSWORD_WAYS, Device, Sender, Tenant
+from pipeline.simulate.world import NEVER, PASSWORD_WAYS, Sender, Tenant
 
 _OAUTH = ("oauth", "relay_oauth")
 
@@ -40,7 +40,7 @@ def _truth(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) -> dict[str
 
 def _who(plan: Plan, tenant: Tenant, sender: Sender) -> dict[str, Any]:
     devices = sender.devices
-    ways = {device.name: way_now(plan, tenant, device) for device in devices}
+    ways = {device.name: tenant.way_now(device, plan.end) for device in devices}
     return {
         "rhythm": [device.rhythm.words for device in devices],
         "is_irregular": all(device.rhythm.is_irregular for device in devices) if devices else True,
@@ -53,16 +53,6 @@ def _who(plan: Plan, tenant: Tenant, sender: Sender) -> dict[str, Any]:
         "in_exposure": allows_basic(sender, tenant, plan.end - 1),
         "way_now": next((way for way in ways.values() if way != "none"), "none"),
     }
-
-
-def way_now(plan: Plan, tenant: Tenant, device: Device) -> str:
-    """Return how `device` sends at the end."""
-    if plan.end > min(device.dead, device.retired):
-        return "none"
-    way = device.way_at(plan.end)
-    if way == "basic" and device.path in tenant.relays:
-        return tenant.relays[device.path].way_at(plan.end)
-    return way
 
 
 def _what_happened(facts: Facts) -> dict[str, Any]:

@@ -146,3 +146,10 @@ class Tenant:
     def everyone(self) -> tuple[Sender, ...]:
         """All of them, in a fixed order."""
         return (*self.senders, *self.accounts, *self.people)
+
+    def way_now(self, device: Device, moment: int) -> str:
+        """Return how `device` sends at `moment`, be it by itself or by its relay; `none` for what sends no more."""
+        if moment > min(device.dead, device.retired):
+            return "none"
+        way = device.way_at(moment)
+        return self.relays[device.path].way_at(moment) if way == "basic" and device.path in self.relays else way

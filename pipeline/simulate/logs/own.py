@@ -10,7 +10,7 @@ from __future__ import annotations
 from pipeline.simulate.cloud import IN, LATER
 from pipeline.simulate.dice import Dice
 from pipeline.simulate.ledger import Attempt
-from pipeline.simulate.moments import iso_ms, spaced, syslog
+from pipeline.simulate.moments import iso_ms, php, spaced, syslog
 
 FILES = {"msmtp": "msmtp.log", "smtplib": "report.log", "phpmailer": "php_mail.log", "nodemailer": "node.log"}
 """The name of each program's log; a host may keep several."""
@@ -76,10 +76,9 @@ def _smtplib(attempt: Attempt, dice: Dice) -> str:
 
 
 def _phpmailer(attempt: Attempt, dice: Dice) -> str:  # noqa: ARG001 - as the others
-    stamp = spaced(attempt.at)
-    sender = f" from={attempt.sender}" if attempt.sender else ""
+    sender = f"mail from={attempt.sender}: " if attempt.sender else ""
     command = "DATA END command" if attempt.answer.kind == LATER else "Password command"
-    return f"{stamp} [mailer]{sender} SMTP ERROR: {command} failed: {attempt.answer.text}"
+    return f"[{php(attempt.at)}] {sender}SMTP ERROR: {command} failed: {attempt.answer.text}"
 
 
 def _nodemailer(attempt: Attempt, dice: Dice) -> str:
