@@ -41,7 +41,7 @@ def found(plan: Plan) -> Tenant:
     relays = {relay.host: relay for relay in _relays(plan, sites)}
     disabled = dice.chance(0.6)
     mode = dice.pick([("at_once", 0.6), ("phased", 0.4)])
-    reopened = plan.cutover + round(dice.wide(0.6, 16) * DAY) if dice.chance(0.3) else NEVER
+    reopened = plan.cutover + round(dice.wide(0.6, 16) * DAY) if dice.chance(0.35) else NEVER
     mood = stories.Mood.of(plan, reopened, disabled=disabled)
     senders = tuple(_sender(plan, number, sites, relays, mood) for number in range(plan.senders))
     return Tenant(
@@ -109,6 +109,7 @@ def _relays(plan: Plan, sites: tuple[Site, ...]) -> list[Relay]:
 
 def _relay(plan: Plan, kind: str, host: str, site: Site, dice: Dice) -> Relay:
     ways, rescues = stories.of_relay(plan, kind, site, dice)
+    is_watched = len(ways) > 1 and ways[-1][0] < plan.cutover + 3 * DAY  # who looks soon can afford a patient queue
     return Relay(
         host,
         kind,
@@ -118,9 +119,9 @@ def _relay(plan: Plan, kind: str, host: str, site: Site, dice: Dice) -> Relay:
         ways=ways,
         rescues=rescues,
         soft_bounce=not dice.chance(0.15),
-        lifetime=round(dice.choice((1, 2, 5, 5, 5)) * DAY),
+        lifetime=dice.choice((2, 5, 5, 5) if is_watched else (1, 1, 2)) * DAY,
         least_wait=dice.choice((5, 5, 10, 15)) * MINUTE,
-        longest_wait=dice.choice((67, 120, 240, 480)) * MINUTE,
+        longest_wait=dice.choice((67, 120, 240, 480) if is_watched else (240, 480)) * MINUTE,
         stamps=dice.choice(("iso", "syslog")),
         tag=dice.choice(("postfix", "postfix", "postfix-o365")),
         long_ids=dice.chance(0.5),
@@ -160,8 +161,11 @@ def _sender(plan: Plan, number: int, sites: tuple[Site, ...], relays: dict[str, 
     part = dice.choice(LOCAL_PARTS[category])
     address = f"{part}-{site.name}-{dice.choice(ROOMS)}{number:03}@{DOMAIN}"
     path = _path(category, relays, dice)
-    count = dice.choice((2, 2, 3, 4)) if category in {"printer", "iot", "script"} and dice.chance(0.13) else 1
-    devices = [_device(plan, category, site, path, dice) for _ in range(count)]
+    count = dice.choice((2, 2, 3, 4)) if category in {"printer", "iot", "script"} and dice.chance(0.15) else 1
+    devices = [_device(plan, category, site, path, dice)]
+    for _ in range(count - 1):
+        other = _path(dice.choice(("script", "print_server")), relays, dice) if dice.chance(0.6) else path
+        devices.append(_device(plan, category, site, other, dice))
     sender = Sender(address, category, devices, [], [], external_share=dice.choice((0.0, 0.0, 0.1, 0.3, 0.7)))
     sender.is_listed = not dice.chance(0.02)
     stories.tell(plan, sender, relays, mood, dice)
@@ -199,21 +203,20 @@ def rhythm_of(category: str, plan: Plan, dice: Dice) -> Rhythm:
     """Return when a device of `category` sends; no two are alike."""
     match category:
         case "printer":
-            return _people(plan, dice, 0.25 if dice.chance(0.06) else 0.8, 17, 0.0 if dice.chance(0.7) else 0.05)
+            return _people(plan, dice, 0.25 if dice.chance(0.04) else 0.8, 14, 0.0 if dice.chance(0.7) else 0.05)
         case "business":
             kind = dice.pick([("people", 0.6), ("hours", 0.2), ("periodic", 0.2)])
             if kind == "people":
-                return _people(plan, dice, 1.5, 18, dice.uniform(0.02, 0.7))
+                return _people(plan, dice, 1.5, 14, dice.uniform(0.02, 0.7))
             return _hours(dice, workdays=True) if kind == "hours" else _periodic(dice)
         case "script":
-            kind = dice.pick([("nightly", 0.42), ("hours", 0.13), ("periodic", 0.45)])
-            return {"nightly": _nightly, "hours": _hours, "periodic": _periodic}[kind](dice)
+            return dice.pick([(_nightly, 0.42), (_hours, 0.13), (_periodic, 0.45)])(dice)
         case "print_server":
             return _nightly(dice) if dice.chance(0.3) else Bursts(dice.wide(0.25, 3), 1.6, dice.uniform(0.7, 4))
         case "monitoring":
             return Bursts(dice.wide(0.12, 5), dice.uniform(1, 4), dice.uniform(0.5, 4))
         case "iot":
-            kind = dice.pick([("nightly", 0.42), ("periodic", 0.25), ("trouble", 0.33)])
+            kind = dice.pick([("nightly", 0.44), ("periodic", 0.27), ("trouble", 0.29)])
             if kind == "trouble":
                 return Bursts(dice.wide(0.015, 0.25), dice.uniform(1, 3), dice.uniform(0.4, 2))
             return _nightly(dice) if kind == "nightly" else _periodic(dice)
@@ -224,13 +227,12 @@ def _people(plan: Plan, dice: Dice, low: float, high: float, weekend: float) -> 
     return People(dice.wide(low, high), dice.wide(0.8, 8), weekend, dice.uniform(0.93, 1.07), plan.start)
 
 
-def _nightly(dice: Dice, *, workdays: bool | None = None) -> Daily:
+def _nightly(dice: Dice) -> Rhythm:
     hour = dice.choice((0.25, 1, 2, 3, 4, 5, 6.5, 19, 21, 22, 23)) + dice.choice((0, 0.0833, 0.25, 0.5))
-    only = dice.chance(0.25) if workdays is None else workdays
-    return Daily((hour,), only, dice.wide(0.3, 12), dice.wide(0.0005, 0.03), dice.chance(0.3))
+    return Daily((hour,), dice.chance(0.25), dice.wide(0.3, 12), dice.wide(0.0005, 0.03), dice.chance(0.3))
 
 
-def _hours(dice: Dice, *, workdays: bool | None = None) -> Daily:
+def _hours(dice: Dice, *, workdays: bool | None = None) -> Rhythm:
     step = dice.choice((1, 2, 3, 4, 6, 8))
     minute = dice.randrange(0, 60) / 60
     only = dice.chance(0.3) if workdays is None else workdays
@@ -238,7 +240,7 @@ def _hours(dice: Dice, *, workdays: bool | None = None) -> Daily:
     return Daily(hours, only, dice.wide(0.2, 6), dice.wide(0.0005, 0.05), catches_up=False)
 
 
-def _periodic(dice: Dice) -> Periodic:
+def _periodic(dice: Dice) -> Rhythm:
     monthly = ("day 1", "day 15", "last working day", "first working day", f"day {dice.randrange(2, 29)}", "day 31")
     rule = dice.choice((*monthly, "first Monday")) if dice.chance(0.55) else f"each {dice.choice(_WEEKDAYS)}"
     return Periodic(rule, dice.uniform(0, 23.5), dice.wide(0.3, 30), dice.wide(0.001, 0.06))

@@ -43,10 +43,11 @@ def add(plan: Plan, tenant: Tenant, logs: LogBook) -> int:
 
 
 def _lines(moment: int, relay: Relay, tenant: Tenant, dice: Dice) -> list[tuple[int, str]]:
-    if dice.chance(0.15):
-        return [(moment, f"{postfix.stamp(relay, moment)} {relay.host} {_DATABASE}")]
     writer = postfix.Writer(relay, dice)
     person = dice.choice([person.address for person in tenant.people] or ["office@contoso.example"])
     if dice.chance(0.4):
         return writer.to_a_partner(moment, person, dice.choice(QUOTING), ("mx.fabrikam.example", "", "", ""))
-    return writer.to_a_partner(moment, person, "Angebot", dice.choice(_REFUSALS))
+    lines = writer.to_a_partner(moment, person, "Angebot", dice.choice(_REFUSALS))
+    if dice.chance(0.25):
+        lines.append((moment, f"{postfix.stamp(relay, moment)} {relay.host} {_DATABASE}"))
+    return lines

@@ -50,6 +50,10 @@ class _Queue:
         self.account = account
         self.dice = Dice(plan.seed, "queue", relay.host)
 
+    def run(self, arrivals: list[Arrival]) -> None:
+        """Live through all `arrivals`, in order of time, and everything that waits."""
+        raise NotImplementedError
+
     def ask(self, moment: int, arrival: Arrival) -> tuple[str, Answer]:
         """Try to hand on one mail; return the way and the answer."""
         way = self.relay.way_at(moment)
@@ -108,7 +112,7 @@ class PostfixQueue(_Queue):
                 way, answer = self.ask(arrival.at, arrival)
                 self.note(arrival.at + 900, arrival, way, Answer(IN, answer.text))
             else:
-                self._push(arrival.at, _Waiting(arrival, self._lines.queue_id(arrival.at)))
+                self._push(arrival.at, _Waiting(arrival, self._lines.queue_id()))
         mended = self.relay.mended if self.relay.rescues else NEVER
         while self._due:
             moment = self._due[0][0]
@@ -244,7 +248,7 @@ class ExchangeQueue(_Queue):
             self.note(moment, arrival, way, answer, is_named=answer.kind == IN)
             if moment >= self.plan.start:
                 attempt = self.attempt(moment, arrival, way, answer)
-                name, lines = exchange.session(self.relay, attempt, self.dice)
+                name, lines = exchange.session(attempt, self.dice)
                 self.ledger.logs.add(self.relay.host, name, lines)
             if answer.kind == IN:
                 queue.pop(0)
@@ -256,4 +260,4 @@ class ExchangeQueue(_Queue):
             self.hold(arrival)
 
 
-QUEUES = {"postfix": PostfixQueue, "exim": EximQueue, "exchange": ExchangeQueue}
+QUEUES: dict[str, type[_Queue]] = {"postfix": PostfixQueue, "exim": EximQueue, "exchange": ExchangeQueue}

@@ -2,8 +2,8 @@
 When a device wants to send, and how much it says when it does not.
 
 Each rhythm draws the moments of one local day, and tells for the same day how surprising silence would be to somebody
-who knows the rhythm: a list of (due, by, nats). What was due after the last mail and has not come by then is worth so many
-nats, a nat being one factor of e in probability. Silence that adds up to 7 nats happens once in 1,100 times by chance.
+who knows the rhythm: a list of (due, by, nats). What was due after the last mail and has not come by then is worth so
+many nats, a nat being one factor of e in probability. Silence of 7 nats happens once in 1,100 times by chance.
 """
 
 from __future__ import annotations
@@ -71,13 +71,15 @@ class People:
 
     @property
     def words(self) -> str:
+        """The rhythm in words."""
         return f"people, about {self.rate:.1f} a working day"
 
     def _mean(self, day: date, office: Office) -> float:
-        grown = self.rate * self.growth ** ((midnight(day) - self.since) / (30 * 24 * HOUR))
+        grown: float = self.rate * self.growth ** ((midnight(day) - self.since) / (30 * 24 * HOUR))
         return min(grown, 4 * self.rate + 1) * (1.0 if office.works(day) else self.weekend)
 
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
+        """Return the moments of `day` at which a mail is wanted, in order."""
         mean = self._mean(day, office)
         if mean <= 0:
             return []
@@ -86,6 +88,7 @@ class People:
         return sorted(local(day, hour + dice.random(), office.zone) for hour in hours)
 
     def silence(self, day: date, office: Office) -> list[Due]:
+        """Return what is due on `day`, by when silence says so, and how loudly."""
         if not office.works(day):
             return []
         nats = self.evenness * math.log1p(self._mean(day, office) / self.evenness)
@@ -105,6 +108,7 @@ class Daily:
 
     @property
     def words(self) -> str:
+        """The rhythm in words."""
         days = "working day" if self.workdays else "day"
         return f"{len(self.hours)} times a {days}" if len(self.hours) > 1 else f"once a {days} at {self.hours[0]:.2f} h"
 
@@ -112,6 +116,7 @@ class Daily:
         return self.hours if not self.workdays or office.works(day) else ()
 
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
+        """Return the moments of `day` at which a mail is wanted, in order."""
         found = []
         for hour in self._runs(day, office):
             moment = local(day, hour, office.zone) + _late(self.jitter, dice)
@@ -122,6 +127,7 @@ class Daily:
         return sorted(found)
 
     def silence(self, day: date, office: Office) -> list[Due]:
+        """Return what is due on `day`, by when silence says so, and how loudly."""
         nats = CERTAIN if self.catches_up else -math.log(max(self.misses, 1e-9))
         slack = round((9 if self.catches_up else 3) * HOUR)
         times = [local(day, hour, office.zone) for hour in self._runs(day, office)]
@@ -140,6 +146,7 @@ class Periodic:
 
     @property
     def words(self) -> str:
+        """The rhythm in words."""
         return f"{self.rule} at {self.hour:.2f} h"
 
     def falls_on(self, day: date, office: Office) -> bool:
@@ -159,12 +166,14 @@ class Periodic:
         return False
 
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
+        """Return the moments of `day` at which a mail is wanted, in order."""
         if not self.falls_on(day, office):
             return []
         moment = local(day, self.hour, office.zone) + _late(self.jitter, dice)
         return [moment + (round(dice.wide(0.5, 18) * HOUR) if dice.chance(self.misses) else 0)]
 
     def silence(self, day: date, office: Office) -> list[Due]:
+        """Return what is due on `day`, by when silence says so, and how loudly."""
         if not self.falls_on(day, office):
             return []
         due = local(day, self.hour, office.zone)
@@ -181,13 +190,16 @@ class Bursts:
 
     @property
     def words(self) -> str:
+        """The rhythm in words."""
         return f"alarms, about {self.incidents:.2f} incidents a day of {self.size:.0f} mails"
 
     @property
     def is_irregular(self) -> bool:
+        """Whether no silence of it ever proves anything."""
         return self.incidents < 0.5
 
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
+        """Return the moments of `day` at which a mail is wanted, in order."""
         found = []
         for _ in range(dice.poisson(self.incidents * dice.gammavariate(self.stir, 1 / self.stir))):
             moment = local(day, dice.uniform(0, 24), office.zone)
@@ -196,7 +208,8 @@ class Bursts:
                 moment += round(dice.expovariate(1 / (7 * MINUTE)))
         return sorted(found)
 
-    def silence(self, day: date, office: Office) -> list[Due]:
+    def silence(self, day: date, office: Office) -> list[Due]:  # noqa: ARG002 - alarms keep no office hours
+        """Return what is due on `day`, by when silence says so, and how loudly."""
         nats = self.stir * math.log1p(self.incidents / self.stir)
         return [(midnight(day), midnight(day + timedelta(days=1)), nats)] if not self.is_irregular else []
 

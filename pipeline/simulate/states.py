@@ -29,6 +29,8 @@ _SUSPICION = 4.0
 _RECENT = 90 * DAY
 _TRIED = 14 * DAY
 _SETTLED = 3 * DAY
+_LEARNT = 3
+"""Mails without which a rhythm cannot be learnt: a monthly job shows three times in the history."""
 
 
 @dataclass(slots=True)
@@ -42,7 +44,9 @@ class Judgement:
     def unsure(self, states: list[str], why: str) -> Judgement:
         """Return the same state with others that cannot be told from it."""
         added = [state for state in states if state != self.state and state not in self.may_also_be]
-        return Judgement(self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else ""))))
+        return Judgement(
+            self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else "")))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Silence:
 
 def silence_of(plan: Plan, sender: Sender, facts: Facts) -> Silence:
     """Return the silence of `sender` at the end, to one who knows its rhythm."""
+    if sender.category == "person":
+        return Silence(None, 0.0, 0.0)  # nobody waits for the mail of a person
     since = max((each.at for each in facts.tries if each.is_in), default=plan.first)
     is_missed = any(moment > since for moment, _ in facts.missed)
     is_retired = any(device.retired < plan.end for device in sender.devices)
@@ -103,7 +109,7 @@ def _with_slack(moment: int, device: Device) -> int:
 def judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Silence) -> Judgement:
     """Return the state of `sender` at the end."""
     found = _judge(plan, tenant, sender, facts, silence)
-    if sender.category == "relay_account":
+    if sender.category == "relay_account" and facts.tries and found.state not in {"migrated", "verified"}:
         return found.unsure([*STATES], "no log names the account of a relay")
     if "stolen password" in sender.attacks:
         return found.unsure(["can_still", "went_silent", "unknown"], "only the thief used the password")
@@ -120,10 +126,9 @@ def _judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Si
     if shown:
         return _refused(plan, tenant, sender, facts, last, shown)
     by_mail = _by_what_got_in(plan, tenant, sender, facts)
-    if silence.overdue_at is not None and silence.overdue_at + DAY <= plan.end:
-        is_fresh = silence.overdue_at > plan.end - 3 * DAY
-        found = Judgement("went_silent")
-        return found.unsure([by_mail.state], "it fell silent only just now") if is_fresh else found
+    count = sum(each.is_in for each in facts.tries)
+    if count and silence.overdue_at is not None and silence.overdue_at + DAY <= plan.end:
+        return _silent(plan, silence, by_mail, count)
     if refused and len(refused) == len(last):
         return by_mail.unsure(
             ["does_still", "went_silent", "unknown", "can_still"], "refused where nothing logs it, and not overdue yet"
@@ -137,6 +142,15 @@ def _judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Si
     if silence.nats_with_holidays >= _SUSPICION:
         return by_mail.unsure(["went_silent"], "the one person who uses it is on holiday")
     return by_mail
+
+
+def _silent(plan: Plan, silence: Silence, by_mail: Judgement, count: int) -> Judgement:
+    found = Judgement("went_silent")
+    if (silence.overdue_at or 0) > plan.end - 3 * DAY:
+        found = found.unsure([by_mail.state], "it fell silent only just now")
+    if count < _LEARNT:
+        found = found.unsure([by_mail.state], "it had sent too little for anybody to learn its rhythm")
+    return found
 
 
 def _last_tries(facts: Facts) -> dict[int, Try]:
@@ -161,7 +175,9 @@ def _refused(
     found = Judgement("partly_refused" if others else "refused")
     by_mail = _by_what_got_in(plan, tenant, sender, facts).state
     if not named:
-        found = found.unsure(["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is")
+        found = found.unsure(
+            ["went_silent", "unknown", by_mail], "the log that shows the refusal does not say whose it is"
+        )
     refusals = sum(len(run) for run in shown)
     first_ever = _first_refusal(facts)
     mixed = any(each.is_in and each.at > first_ever for each in facts.tries)
@@ -207,7 +223,9 @@ def _still(sender: Sender, ins: list[Try]) -> Judgement:
             return Judgement("regressed")
         return found.unsure(["regressed"], "its devices send in several ways, each in its own time")
     if any(each.way not in PASSWORD_WAYS for each in ins[-40:]):
-        return found.unsure(["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days")
+        return found.unsure(
+            ["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days"
+        )
     return found
 
 

@@ -48,11 +48,11 @@ class Mood:
         dice = Dice(plan.seed, "mood")
         return cls(
             dice.uniform(0.15, 0.55),
-            dice.uniform(0.35, 0.75),
+            dice.uniform(0.25, 0.7),
             dice.wide(2, 10),
             dice.uniform(0.04, 0.14),
             dice.uniform(0.03, 0.07),
-            dice.uniform(0.005, 0.025),
+            dice.uniform(0.003, 0.012),
             dice.uniform(0.005, 0.03),
             reopened,
             disabled,
@@ -99,7 +99,7 @@ def of_relay(plan: Plan, kind: str, site: Site, dice: Dice) -> tuple[Since[str],
 def tell(plan: Plan, sender: Sender, relays: dict[str, Relay], mood: Mood, dice: Dice) -> None:
     """Fill in what will happen to `sender`."""
     shared = _ways(plan, sender, sender.devices[0], mood, dice)
-    is_shared = len(sender.devices) == 1 or dice.chance(0.45)
+    is_shared = len(sender.devices) == 1 or dice.chance(0.5)
     for number, device in enumerate(sender.devices):
         device.ways = shared if number == 0 or is_shared else _ways(plan, sender, device, mood, dice)
         _ends(plan, sender, device, mood, dice)
@@ -139,7 +139,7 @@ def _late(plan: Plan, ways: Since[str], out: str, device: Device, mood: Mood, di
     if moment > mood.reopened:
         return ways  # there is no hurry any more
     ways.append((moment, out))
-    if mood.reopened < NEVER and dice.chance(0.15 + mood.goes_back):
+    if mood.reopened < NEVER and dice.chance(0.25 + mood.goes_back):
         back = max(mood.reopened, moment) + round(dice.wide(1, 12) * DAY)
         ways.append((in_office(back, device.site, dice), "basic"))
     return ways

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.simulate import noise
-from pipeline.simulate.attacks import attack
+from pipeline.simulate.attacks import Guess, attack
 from pipeline.simulate.cloud import Cloud
 from pipeline.simulate.exports import posture, report, signins, traces
 from pipeline.simulate.founding import found
@@ -25,6 +25,16 @@ TRUTH, WORLD = "truth.jsonl", "world.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Lived:
+    """A tenant after its days: what happened, who tried in vain to break in, and the truth."""
+
+    tenant: Tenant
+    ledger: Ledger
+    guesses: list[Guess]
+    truth: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """What came of a plan: the tenant's truth, its figures, and the files that tell of it."""
 
@@ -33,8 +43,8 @@ class Story:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def simulate(plan: Plan, folder: Path) -> Story:
-    """Simulate the tenant of `plan` into `folder`."""
+def live(plan: Plan) -> Lived:
+    """Return what happens in the tenant of `plan`; nothing is written."""
     tenant, ledger = found(plan), Ledger()
     cloud = Cloud(plan, tenant)
     life = Life(plan, tenant, cloud, ledger)
@@ -43,23 +53,28 @@ def simulate(plan: Plan, folder: Path) -> Story:
     for host, relay in tenant.relays.items():
         QUEUES[relay.kind](plan, relay, accounts[relay.account], cloud, ledger).run(life.arrivals[host])
     guesses = attack(plan, tenant, cloud, ledger)
-    shelf = Shelf(folder)
+    return Lived(tenant, ledger, guesses, truth_of(plan, tenant, ledger))
+
+
+def simulate(plan: Plan, folder: Path) -> Story:
+    """Simulate the tenant of `plan` into `folder`."""
+    lived, shelf = live(plan), Shelf(folder)
+    tenant, mails = lived.tenant, lived.ledger.mails
     counts = {
-        "near_misses": noise.add(plan, tenant, ledger.logs),
-        "log_lines": shelf.put_logs(ledger.logs),
-        "trace_rows": traces.write(plan, tenant, ledger.mails, shelf),
-        "sign_ins": signins.write(plan, tenant, ledger.mails, guesses, shelf),
-        "failed_log_ins": len(guesses),
-        "mails": len(ledger.mails),
+        "near_misses": noise.add(plan, tenant, lived.ledger.logs),
+        "log_lines": shelf.put_logs(lived.ledger.logs),
+        "trace_rows": traces.write(plan, tenant, mails, shelf),
+        "sign_ins": signins.write(plan, tenant, mails, lived.guesses, shelf),
+        "failed_log_ins": len(lived.guesses),
+        "mails": len(mails),
     }
-    report.write(plan, tenant, ledger.mails, shelf)
+    report.write(plan, tenant, mails, shelf)
     posture.write(plan, tenant, shelf)
-    truth = truth_of(plan, tenant, ledger)
-    world = _world(plan, tenant, truth, counts)
+    world = _world(plan, tenant, lived.truth, counts)
     shelf.put_manifest()
-    shelf.put_lines(TRUTH, truth)
+    shelf.put_lines(TRUTH, lived.truth)
     shelf.put_lines(WORLD, [world])
-    return Story(truth, world, counts | {"files": len(shelf.entries)})
+    return Story(lived.truth, world, counts | {"files": len(shelf.entries)})
 
 
 def _world(plan: Plan, tenant: Tenant, truth: list[dict[str, Any]], counts: dict[str, int]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def _what_happened(facts: Facts) -> dict[str, Any]:
     return {
         "basic_successes": _span(passwords),
         "oauth": _span([each.at for each in ins if each.way in _OAUTH]),
-        "refused": _span([each.at for each in refused]) | {"count_answers": len(refused)},
+        "refused": {"count_answers": len(refused), **_ends([each.at for each in refused])},
         "refusals_logged": any(each.is_logged for each in refused),
         "logged_answers": sum(each.is_logged for each in refused),
         "logged_answers_with_sender": sum(each.is_logged and each.is_named for each in refused),
@@ -89,7 +89,12 @@ def _what_did_not(plan: Plan, sender: Sender, facts: Facts, silence: Silence) ->
 
 
 def _span(moments: list[int]) -> dict[str, Any]:
-    return {"first": _text(moments[0]) if moments else None, "last": _text(moments[-1]) if moments else None}
+    return {**_ends(moments), "count": len(moments)}
+
+
+def _ends(moments: list[int]) -> dict[str, Any]:
+    first, last = (_text(moments[0]), _text(moments[-1])) if moments else (None, None)
+    return {"first": first, "last": last}
 
 
 def _text(moment: int) -> str:

@@ -14,11 +14,11 @@ from pipeline.following import pull
 from pipeline.model import Notice
 from pipeline.reading import read
 from pipeline.recognise import recognise
-from pipeline.rotation import oldest_first
+from pipeline.rotation import log_of, oldest_first
 from pipeline.simulate.plan import Plan
 from pipeline.simulate.tenant import Story, simulate
 
-SMALL = Plan(seed=7, days=40, senders=40, history=30)
+SMALL = Plan(seed=7, days=24, senders=30, history=20)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_all(plan: Plan = SMALL) -> Read:
     logs: dict[str, list[str]] = {}
     for entry in jsonl(folder / "manifest.jsonl"):
         path = Path(entry["path"])
-        log = str(path.parent / path.name.split("-2")[0].split("2")[0]) if entry["kind"] == "log" else entry["path"]
+        log = log_of(entry["path"]) if entry["kind"] == "log" else entry["path"]
         logs.setdefault(log, []).append(str(folder / path))
     for paths in logs.values():
         _read(oldest_first(paths), found)

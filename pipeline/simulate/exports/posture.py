@@ -49,9 +49,8 @@ def _mailboxes(tenant: Tenant, at: int) -> str:
 
 def _users(tenant: Tenant, at: int) -> str:
     lines = ['"UserPrincipalName","AuthenticationPolicy"']
-    for each in sorted(tenant.everyone, key=lambda each: each.address):
-        if each.is_listed:
-            lines.append(f'"{each.address}","{value_at(each.policies, at)}"')
+    listed = sorted((each for each in tenant.everyone if each.is_listed), key=lambda each: each.address)
+    lines += [f'"{each.address}","{value_at(each.policies, at)}"' for each in listed]
     return "\r\n".join(lines) + "\r\n"
 
 

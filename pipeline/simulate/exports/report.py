@@ -2,7 +2,8 @@
 The SMTP AUTH clients report: requested for each day (`SmtpCSReport`), and now and then the summary of the admin center.
 
 Both count what got in with a log-in, with a password or with OAuth. A requested report covers whole days in UTC and
-takes hours to come; a day that was forgotten is in the next one. UTF-16 without a byte order mark, as Microsoft sends it.
+takes hours to come; a day that was forgotten is in the next one. UTF-16 without a byte order mark, as
+Microsoft sends it.
 """
 
 from __future__ import annotations

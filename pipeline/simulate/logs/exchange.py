@@ -11,7 +11,6 @@ from pipeline.simulate.dice import Dice
 from pipeline.simulate.ledger import Attempt
 from pipeline.simulate.moments import DAY, date_of, iso_ms
 from pipeline.simulate.names import DATACENTRES
-from pipeline.simulate.world import Relay
 
 FIELDS = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
 PREFIX = "SEND"
@@ -32,7 +31,7 @@ def file_of(moment: int) -> str:
     return f"{PREFIX}{date_of(moment):%Y%m%d}-1.LOG"
 
 
-def session(relay: Relay, attempt: Attempt, dice: Dice) -> tuple[str, list[tuple[int, str]]]:
+def session(attempt: Attempt, dice: Dice) -> tuple[str, list[tuple[int, str]]]:
     """Return the file and the lines of one session."""
     id = f"08DE{dice.hex(12).upper()}"
     is_log_in = attempt.way != "connector"

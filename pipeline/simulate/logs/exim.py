@@ -68,7 +68,8 @@ def _fate(recipient: str, attempt: Attempt, server: str, authenticator: str, dic
         log_in = f" A={authenticator}" if authenticator else ""
         return f'=> {recipient} {route} {server} {_TLS}{log_in} C="{answer.text}"'
     if answer.kind == LATER:
-        return f"== {recipient} {route} defer (-46) {server}: SMTP error from remote mail server after end of data: {answer.text}"
+        told = f"SMTP error from remote mail server after end of data: {answer.text}"
+        return f"== {recipient} {route} defer (-46) {server}: {told}"
     words = f"530 5.7.57 Client not authenticated to send mail. [{dice.choice(DATACENTRES)} {iso_ms(attempt.at)} "
-    told = f"{words}08DE{dice.hex(12).upper()}]"
-    return f"** {recipient} {route} {server} {_TLS}: SMTP error from remote mail server after pipelined end of data: {told}"
+    told = f"SMTP error from remote mail server after pipelined end of data: {words}08DE{dice.hex(12).upper()}]"
+    return f"** {recipient} {route} {server} {_TLS}: {told}"

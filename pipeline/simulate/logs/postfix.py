@@ -36,7 +36,7 @@ class Writer:
         self._pids = {name: self._dice.randrange(900, 30_000) for name in ("smtpd", "cleanup", "qmgr", "smtp", "error")}
         self.lines: list[tuple[int, str]] = []
 
-    def queue_id(self, moment: int) -> str:
+    def queue_id(self) -> str:
         """Return a queue id: long ones are in order of time, short ones look random."""
         if not self._relay.long_ids:
             return self._dice.hex(11).upper()
@@ -114,7 +114,7 @@ class Writer:
         """Write that a mail was given up."""
         if is_expired:
             self._say(moment + 6, "qmgr", f"{id}: from=<{attempt.sender}>, status=expired, returned to sender")
-        bounce = self.queue_id(moment)
+        bounce = self.queue_id()
         self._say(moment + 7, "bounce", f"{id}: sender non-delivery notification: {bounce}")
         self._say(moment + 8, "qmgr", f"{id}: removed")
 
@@ -123,7 +123,7 @@ class Writer:
     ) -> list[tuple[int, str]]:
         """Return the lines of a mail to another organisation's server, which refuses it where `told` has words."""
         host, words, command, code = told
-        id, recipient = self.queue_id(moment), f"office@{host.removeprefix('mx.')}"
+        id, recipient = self.queue_id(), f"office@{host.removeprefix('mx.')}"
         client = "unknown[192.0.2.251]"
         self._say(moment, "smtpd", f"{id}: client={client}")
         quoted = f"from=<{sender}> to=<{recipient}> proto=ESMTP helo=<pc>"
