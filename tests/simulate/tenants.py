@@ -18,7 +18,7 @@ from pipeline.rotation import log_of, oldest_first
 from pipeline.simulate.plan import Plan
 from pipeline.simulate.tenant import Story, simulate
 
-SMALL = Plan(seed=7, days=24, senders=30, history=20)
+SMALL = Plan(seed=13, days=24, senders=30, history=20)
 
 
 @dataclass(frozen=True)
