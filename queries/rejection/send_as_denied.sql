@@ -1,0 +1,90 @@
+/*---
+title       = "{sender} is refused: the account that logs in may not send as it"
+why         = "The log-in worked, and Exchange Online answers 5.7.60 Client does not have permissions to send as this sender. This often comes with a new account or a new relay."
+severity    = "high"
+confidence  = "high"
+every       = "1m"
+window      = "1h"
+reads       = ["deliveries"]
+about       = ["sender"]
+over_when   = "let_in_again"
+remedy      = "send_as_denied"
+references  = ["https://learn.microsoft.com/exchange/recipients-in-exchange-online/manage-permissions-for-recipients"]
+known_gaps  = "Most logs do not name the account that logged in."
+false_positives = "A sender address that was mistyped on a device looks the same."
+
+[params]
+reply_class = "send_as_denied"
+min_refusals = 1
+---*/
+WITH
+tries AS (
+  SELECT
+    sender,
+    client_ip,
+    event_time,
+    coalesce(request_id, event_id) AS refusal,
+    coalesce(log_host || ' ' || queue_id, message_id, session_id, event_id) AS mail
+  FROM deliveries
+  WHERE event_time >= $window_start
+    AND event_time < $window_end
+    AND kind = 'try'
+    AND reply_class = $reply_class
+),
+by_sender AS (
+  SELECT
+    coalesce(sender, '(unknown sender)') AS sender,
+    min(event_time) AS first_seen,
+    max(event_time) AS last_seen,
+    count(DISTINCT refusal) AS refusals,
+    count(DISTINCT mail) AS mails,
+    count(DISTINCT client_ip) AS devices
+  FROM tries
+  WHERE sender IS DISTINCT FROM ''
+  GROUP BY coalesce(sender, '(unknown sender)')
+)
+SELECT sender, first_seen, last_seen, refusals, mails, devices
+FROM by_sender
+WHERE refusals >= $min_refusals
+ORDER BY refusals DESC, sender
+/*---
+[[case]]
+name  = "fires for one refusal"
+given.deliveries = [{ sender = "scan@contoso.example", kind = "try", reply_class = "send_as_denied", request_id = "08DE01", queue_id = "A1" }]
+finds = [{ sender = "scan@contoso.example", refusals = 1, mails = 1 }]
+
+[[case]]
+name  = "counts answers, not recipients or retries"
+given.deliveries = [
+  { times = 5, sender = "scan@contoso.example", kind = "try", reply_class = "send_as_denied", request_id = "08DE01", queue_id = "A1" },
+  { times = 1, sender = "scan@contoso.example", kind = "try", reply_class = "send_as_denied", request_id = "08DE02", queue_id = "A1" },
+]
+finds = [{ sender = "scan@contoso.example", refusals = 2, mails = 1 }]
+
+[[case]]
+name  = "says so when the log does not tell the sender"
+given.deliveries = [{ kind = "try", reply_class = "send_as_denied" }]
+finds = [{ sender = "(unknown sender)", refusals = 1 }]
+
+[[case]]
+name  = "leaves the retirement of Basic authentication to its own detection"
+given.deliveries = [{ sender = "scan@contoso.example", kind = "try", reply_class = "basic_retired" }]
+finds = []
+
+[[case]]
+name  = "stays silent for mail that is merely held, and for a refused bounce"
+given.deliveries = [
+  { times = 9, sender = "erp@contoso.example", kind = "held", reply_class = "send_as_denied" },
+  { sender = "", kind = "try", reply_class = "send_as_denied" },
+]
+finds = []
+
+[[case]]
+name  = "looks at the first moment of the window, not before it and not at its end"
+given.deliveries = [
+  { sender = "old@contoso.example", kind = "try", reply_class = "send_as_denied", event_time = "-61m" },
+  { sender = "first@contoso.example", kind = "try", reply_class = "send_as_denied", event_time = "-60m" },
+  { sender = "next@contoso.example", kind = "try", reply_class = "send_as_denied", event_time = "0m" },
+]
+finds = [{ sender = "first@contoso.example" }]
+---*/
