@@ -1,6 +1,6 @@
 /*---
 title       = "{sender} runs into the limits of its mailbox"
-why         = "Exchange Online lets one mailbox send 30 messages a minute and to 10,000 recipients a day, by 3 connections at once. What is beyond is put off or refused, and a device that does not try again loses it."
+why         = "Exchange Online lets one mailbox send 30 messages a minute and to 10,000 recipients a day, by 3 connections at once; a message too may only be so large. What is beyond is put off or refused, and a device that does not try again loses it."
 severity    = "medium"
 confidence  = "high"
 every       = "5m"
@@ -27,6 +27,8 @@ tries AS (
       WHEN 'quota' THEN 'recipients a day'
       WHEN 'rate' THEN 'messages a minute'
       WHEN 'concurrency' THEN 'connections at once'
+      WHEN 'too_large' THEN 'size of a message'
+      WHEN 'too_many_recipients' THEN 'recipients of a message'
     END AS limit_hit,
     coalesce(request_id, event_id) AS answer,
     coalesce(log_host || ' ' || queue_id, message_id, session_id, event_id) AS mail
@@ -83,11 +85,15 @@ given.deliveries = [
   { sender = "a@contoso.example", reply_class = "quota", queue_id = "A1" },
   { sender = "b@contoso.example", reply_class = "rate", queue_id = "B1" },
   { sender = "c@contoso.example", reply_class = "concurrency", queue_id = "C1" },
+  { sender = "d@contoso.example", reply_class = "too_large", queue_id = "D1" },
+  { sender = "e@contoso.example", reply_class = "too_many_recipients", queue_id = "E1" },
 ]
 finds = [
   { sender = "a@contoso.example", limits_hit = "recipients a day", mails_refused_for_good = 1, mails_put_off = 0 },
   { sender = "b@contoso.example", limits_hit = "messages a minute" },
   { sender = "c@contoso.example", limits_hit = "connections at once" },
+  { sender = "d@contoso.example", limits_hit = "size of a message" },
+  { sender = "e@contoso.example", limits_hit = "recipients of a message" },
 ]
 
 [[case]]
