@@ -126,4 +126,90 @@ given.exposure = [
   { scope = "mailbox", name = "once@contoso.example" },
 ]
 finds = [{ sender = "once@contoso.example" }]
+
+[[case]]
+name  = "OAuth, a refusal, another service and mail that is merely held are no use of the password; a log-in of a report or a log is"
+given.feeds = [{ table = "usage" }]
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-60d" },
+  { sender = "nas@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-9d" },
+  { sender = "crm@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "oauth2", outcome = "accepted", day = "-9d" },
+  { sender = "held@contoso.example", evidence = "deliveries", kind = "held", auth_protocol = "basic", outcome = "accepted", day = "-9d" },
+  { sender = "hve@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", service = "hve", day = "-9d" },
+  { sender = "typo@contoso.example", evidence = "signins", kind = {}, auth_protocol = "basic", outcome = "rejected", day = "-9d" },
+]
+given.exposure = [
+  { scope = "tenant", name = "contoso", smtp_auth_disabled = false },
+  { scope = "mailbox", name = "erp@contoso.example" },
+  { scope = "mailbox", name = "nas@contoso.example" },
+  { scope = "mailbox", name = "crm@contoso.example" },
+  { scope = "mailbox", name = "held@contoso.example" },
+  { scope = "mailbox", name = "hve@contoso.example" },
+  { scope = "mailbox", name = "typo@contoso.example" },
+]
+finds = [
+  { sender = "crm@contoso.example" },
+  { sender = "held@contoso.example" },
+  { sender = "hve@contoso.example" },
+  { sender = "typo@contoso.example" },
+]
+
+[[case]]
+name  = "a log that goes back further than the report does not make the report older"
+given.feeds = [{ table = "usage" }]
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-60d" },
+  { sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-29d" },
+]
+given.exposure = [{ scope = "tenant", name = "contoso", smtp_auth_disabled = false }, { scope = "mailbox", name = "anna@contoso.example" }]
+finds = []
+
+[[case]]
+name  = "a log that is read to this minute does not make a report newer that ended a month ago"
+given.feeds = [{ table = "usage", complete_until = "-40d" }, { table = "deliveries" }]
+given.sender_days = [{ sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-60d" }]
+given.exposure = [{ scope = "tenant", name = "contoso", smtp_auth_disabled = false }, { scope = "mailbox", name = "anna@contoso.example" }]
+finds = []
+
+[[case]]
+name  = "a report of before the window does not make that of today older"
+given.feeds = [{ table = "usage" }]
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-100d" },
+  { sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-9d" },
+]
+given.exposure = [{ scope = "tenant", name = "contoso", smtp_auth_disabled = false }, { scope = "mailbox", name = "anna@contoso.example" }]
+finds = []
+
+[[case]]
+name  = "asked about the past, it takes no notice of what was used and switched off later"
+given.feeds = [{ table = "usage", complete_until = "60d" }]
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-60d" },
+  { sender = "anna@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "2d" },
+]
+given.exposure = [
+  { scope = "tenant", name = "contoso", smtp_auth_disabled = false },
+  { scope = "mailbox", name = "anna@contoso.example" },
+  { scope = "mailbox", name = "anna@contoso.example", smtp_auth_disabled = true, seen_at = "3d" },
+]
+finds = [{ sender = "anna@contoso.example" }]
+
+[[case]]
+name  = "asked about the past, it says nothing of a time before the report began"
+given.feeds = [{ table = "usage", complete_until = "60d" }]
+given.sender_days = [{ sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "2d" }]
+given.exposure = [{ scope = "tenant", name = "contoso", smtp_auth_disabled = false }, { scope = "mailbox", name = "anna@contoso.example" }]
+finds = []
+
+[[case]]
+name  = "a policy counts though the tenant is called the same"
+given.feeds = [{ table = "usage" }]
+given.sender_days = [{ sender = "erp@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-60d" }]
+given.exposure = [
+  { scope = "tenant", name = "contoso", smtp_auth_disabled = false, policy = "contoso" },
+  { scope = "policy", name = "contoso", basic_smtp_allowed = false },
+  { scope = "mailbox", name = "anna@contoso.example" },
+]
+finds = []
 ---*/

@@ -109,12 +109,18 @@ finds = []
 
 [[case]]
 name  = "learns nothing from reads without rows, nor from those before the window or after it"
-given.feeds = [{ source = "tenant", table = "traces", newest_at = "-49h" }]
+given.feeds = [{ source = "tenant", table = "traces", newest_at = "-51h" }]
 given.reads = [
   { source = "tenant", read_at = "-200h", times = 40, step = "1h", rows = 0 },
   { source = "tenant", read_at = "-36d", times = 20, step = "1h", rows = 5 },
   { source = "tenant", read_at = "0m", times = 20, step = "1h", rows = 5 },
   { source = "tenant", read_at = "-35d", rows = 5 },
 ]
+finds = [{ source = "tenant", usually_within_hours = 50 }]
+
+[[case]]
+name  = "waits two days for a source whose rhythm is not known yet"
+given.feeds = [{ source = "tenant", table = "traces", newest_at = "-49h" }]
+given.reads = [{ source = "tenant", read_at = "-52h", times = 3, step = "1h", rows = 5 }]
 finds = []
 ---*/

@@ -1,5 +1,8 @@
 /*---
 meaning = "Something of the sender was seen again: a mail, a log-in, or a refusal, which has a finding of its own."
+uncovered = [
+  "sender_days.day >= CAST(open_findings.last_seen AS DATE) because nothing of a day before is later; it only spares reading the years before",
+]
 ---*/
 -- Reads open_findings(fingerprint, sender, thing, since, last_seen). Missing data ends nothing: only a sign of life does.
 WITH
@@ -30,10 +33,10 @@ ORDER BY fingerprint
 name  = "ends when mail comes again"
 given.open_findings = [{ fingerprint = "f1", sender = "nas@contoso.example", since = "-9d", last_seen = "-9d" }]
 given.sender_days = [
-  { sender = "nas@contoso.example", evidence = "traces", outcome = "delivered", day = "-9d", last_at = "-9d" },
-  { sender = "nas@contoso.example", evidence = "traces", outcome = "delivered", day = "-1d", last_at = "-1d" },
+  { sender = "nas@contoso.example", evidence = "traces", kind = {}, outcome = "delivered", day = "-9d", last_at = "-9d" },
+  { sender = "nas@contoso.example", evidence = "traces", kind = {}, outcome = "delivered", day = "-1d", last_at = "-1d" },
 ]
-finds = [{ fingerprint = "f1", because = "it was seen again" }]
+finds = [{ fingerprint = "f1", because = "it was seen again", over_at = 2026-12-30T23:00:00Z }]
 
 [[case]]
 name  = "ends when it is refused, which a log shows now, and when a report counts it"
@@ -59,4 +62,16 @@ given.sender_days = [
   { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-1d", last_at = "-1d" },
 ]
 finds = []
+
+[[case]]
+name  = "ends on the very day on which it was seen last, when something came later on it"
+given.open_findings = [
+  { fingerprint = "f1", sender = "nas@contoso.example", since = "-20h", last_seen = "-20h" },
+  { fingerprint = "f2", sender = "mfp@contoso.example", since = "-20h", last_seen = "-20h" },
+]
+given.sender_days = [
+  { sender = "nas@contoso.example", evidence = "signins", kind = {}, outcome = "accepted", day = "-20h", last_at = "-2h" },
+  { sender = "mfp@contoso.example", evidence = "usage", kind = "smtp_cs_report", day = "-20h" },
+]
+finds = [{ fingerprint = "f1", over_at = 2026-12-31T21:00:00Z }]
 ---*/

@@ -38,13 +38,25 @@ given.sender_days = [{ sender = "berta@contoso.example", auth_protocol = "basic"
 finds = [{ fingerprint = "f1", because = "SMTP AUTH was switched off for it" }, { fingerprint = "f2", because = "it logs in with a password" }]
 
 [[case]]
-name  = "stays open for another mailbox, an older export, and OAuth"
+name  = "stays open for another mailbox or another thing of that name, an older export, and a switch that inherits"
 given.open_findings = [{ fingerprint = "f1", sender = "anna@contoso.example", since = "-9d", last_seen = "-9d" }]
 given.exposure = [
   { scope = "mailbox", name = "berta@contoso.example", smtp_auth_disabled = true, seen_at = "-1d" },
   { scope = "mailbox", name = "anna@contoso.example", smtp_auth_disabled = true, seen_at = "-10d" },
   { scope = "mailbox", name = "anna@contoso.example", seen_at = "-1d" },
+  { scope = "tenant", name = "anna@contoso.example", smtp_auth_disabled = true, seen_at = "-1d" },
 ]
-given.sender_days = [{ sender = "anna@contoso.example", auth_protocol = "oauth2", outcome = "accepted", day = "-1d" }]
+finds = []
+
+[[case]]
+name  = "stays open for OAuth, a refusal, another service, what was used before, and what another used"
+given.open_findings = [{ fingerprint = "f1", sender = "anna@contoso.example", since = "-9d", last_seen = "-9d" }]
+given.sender_days = [
+  { sender = "anna@contoso.example", auth_protocol = "oauth2", outcome = "accepted", day = "-1d" },
+  { sender = "anna@contoso.example", auth_protocol = "basic", outcome = "rejected", day = "-1d" },
+  { sender = "anna@contoso.example", auth_protocol = "basic", outcome = "accepted", service = "hve", day = "-1d" },
+  { sender = "anna@contoso.example", auth_protocol = "basic", outcome = "accepted", day = "-10d" },
+  { sender = "berta@contoso.example", auth_protocol = "basic", outcome = "accepted", day = "-1d" },
+]
 finds = []
 ---*/

@@ -44,8 +44,8 @@ returns AS (
     count(DISTINCT logins.day) AS days_of_oauth
   FROM password_days
   JOIN logins
+    -- Between a day with a password and the one before it there is nothing but OAuth.
     ON logins.sender = password_days.sender
-    AND logins.auth_protocol = 'oauth2'
     AND logins.day > password_days.day_before
     AND logins.day < password_days.day
   WHERE date_diff('day', password_days.day_before, password_days.day) >= $min_days_without
@@ -134,4 +134,16 @@ given.sender_days = [
   { sender = "ahead@contoso.example", auth_protocol = "basic", outcome = "accepted", day = "1d" },
 ]
 finds = [{ sender = "edge@contoso.example" }]
+
+[[case]]
+name  = "sees the return in a relay's log, and in a report that knows no deliveries"
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-30d" },
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "oauth2", outcome = "accepted", day = "-20d", times = 9, step = "1d" },
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-3d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-30d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "oauth2", outcome = "accepted", day = "-20d", times = 9, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-2d" },
+]
+finds = [{ sender = "erp@contoso.example", days_of_oauth = 9 }, { sender = "scan@contoso.example", days_of_oauth = 9 }]
 ---*/

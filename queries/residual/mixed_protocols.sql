@@ -32,7 +32,6 @@ by_sender AS (
   SELECT
     sender,
     min(day) FILTER (WHERE auth_protocol = 'oauth2') AS first_oauth_day,
-    max(day) FILTER (WHERE auth_protocol = 'oauth2') AS last_oauth_day,
     max(day) FILTER (WHERE auth_protocol = 'basic') AS last_password_day,
     count(DISTINCT day) FILTER (WHERE auth_protocol = 'basic') AS password_days,
     count(DISTINCT day) FILTER (WHERE auth_protocol = 'oauth2') AS oauth_days,
@@ -98,4 +97,17 @@ given.sender_days = [
   { sender = "next@contoso.example", auth_protocol = "basic", outcome = "accepted", day = "-1d", times = 3, step = "1d" },
 ]
 finds = [{ sender = "edge@contoso.example" }]
+
+[[case]]
+name  = "sees both ways in a relay's log, and in a report that knows no deliveries"
+given.sender_days = [
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "oauth2", outcome = "accepted", client_name = "erp-new", day = "-8d", times = 6, step = "1d" },
+  { sender = "erp@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", client_name = "erp-old", day = "-8d", times = 6, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "oauth2", outcome = "accepted", day = "-9d", times = 6, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", client_ip = "192.0.2.7", day = "-9d", times = 6, step = "1d" },
+]
+finds = [
+  { sender = "erp@contoso.example", still_with_a_password = "erp-old" },
+  { sender = "scan@contoso.example", still_with_a_password = "192.0.2.7" },
+]
 ---*/

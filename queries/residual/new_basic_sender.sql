@@ -103,4 +103,22 @@ given.sender_days = [
   { sender = "ahead@contoso.example", evidence = "usage", auth_protocol = "basic", outcome = "accepted", messages = 1, day = "1d" },
 ]
 finds = [{ sender = "before@contoso.example" }]
+
+[[case]]
+name  = "learns from a relay's log too, in which mail that is merely held is no log-in"
+given.sender_days = [
+  { sender = "old@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-60d" },
+  { sender = "new@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-2d", times = 2 },
+  { sender = "held@contoso.example", evidence = "deliveries", kind = "held", auth_protocol = "basic", outcome = "accepted", day = "-1d" },
+]
+finds = [{ sender = "new@contoso.example", messages = 2, devices = 1, evidence = "deliveries" }]
+
+[[case]]
+name  = "calls nobody new whom only a log shows that has just begun, however far back the report goes"
+given.sender_days = [
+  { sender = "old@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", messages = 1, day = "-60d" },
+  { sender = "new@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", messages = 3, day = "-3d" },
+  { sender = "scan@contoso.example", evidence = "signins", kind = {}, auth_protocol = "basic", outcome = "accepted", day = "-2d" },
+]
+finds = [{ sender = "new@contoso.example", messages = 3, evidence = "usage" }]
 ---*/
