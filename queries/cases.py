@@ -26,6 +26,7 @@ from queries.ask import ask, rows_of_query
 from queries.detect import OPEN_FINDINGS
 from queries.detection import Detection
 from queries.finding import Finding
+from queries.parameters import default_of
 from queries.published import view_statements
 from queries.sql_files import SqlFile
 
@@ -143,7 +144,7 @@ def shown(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 
 def parameters_of_case(file: SqlFile) -> dict[str, Any]:
     """Return the parameters of a SQL file as its cases have them: the defaults, spans counted from their now."""
-    return {name: _default(value) for name, value in file.header.get("params", {}).items()}
+    return {name: _default(default_of(value)) for name, value in file.header.get("params", {}).items()}
 
 
 def _default(value: Any) -> Any:

@@ -31,6 +31,8 @@ COMMANDS = {
     "alert": "stages",
     "parse": "parse",
     "query": "query",
+    "shell": "shell",
+    "trace-row": "trace_row",
     "senders": "senders",
     "rules": "rules",
     "config": "config",
@@ -80,7 +82,7 @@ class Commands(click.Group):
         """Return the command, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"pipeline.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        command = getattr(import_module(f"pipeline.cli.{COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
         return command if isinstance(command, click.Command) else None
 
     def resolve_command(

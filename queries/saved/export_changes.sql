@@ -1,8 +1,9 @@
 /*---
 title = "What changed from one SMTP AUTH clients report to the next, by sender"
 
-[params]
-days = 7
+[params.days]
+default = 7
+help = "How many days of a dated report are held against as many before."
 ---*/
 -- A summary is held against the one before it; the requested report, which dates each mail, against the days before.
 WITH

@@ -1,8 +1,9 @@
 /*---
 title = "Refusals by Microsoft's servers that no sentence of ours fits"
 
-[params]
-since = "-30d"
+[params.since]
+default = "-30d"
+help = "Only answers from then on."
 ---*/
 SELECT
   regexp_replace(reply_text, '\[[^\]]*\]', '[…]', 'g') AS words,

@@ -1,9 +1,17 @@
 /*---
 title = "Every answer that refused a sender, newest first"
 
-[params]
-since = "-30d"
-sender = "%"
+[params.since]
+default = "-30d"
+help = "Only answers from then on."
+
+[params.sender]
+default = "%"
+help = "A sender, or a pattern of SQL's LIKE: '%@contoso.example'."
+
+[params.reply_class]
+default = []
+help = "Only these classes of refusal; all where none is named."
 ---*/
 SELECT
   event_time,
@@ -21,6 +29,7 @@ FROM deliveries
 WHERE event_time >= $since
   AND coalesce(sender, '') LIKE $sender
   AND kind = 'try'
+  AND (len($reply_class) = 0 OR list_contains($reply_class, reply_class))
   AND outcome <> 'accepted'
   AND service <> 'other'
 GROUP BY ALL

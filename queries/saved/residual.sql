@@ -1,8 +1,9 @@
 /*---
 title = "Senders that got in with a password, by evidence"
 
-[params]
-since = "-30d"
+[params.since]
+default = "-30d"
+help = "Only days from then on."
 ---*/
 WITH
 by_day AS (
