@@ -2,7 +2,7 @@
 Run SQL from outside: it reads the lake and nothing else, for so long, with so much memory, up to so many rows.
 
 There are two walls. The query is held against what it may use before it runs (`grammar.py`), and the connection can
-reach no file but the lake's Parquet, no network, no extension, and none of its settings can be changed. Time is kept
+reach no file but those of the lake, no network, no extension, and none of its settings can be changed. Time is kept
 by interrupting DuckDB from a timer. DuckDB counts most of its memory but not all: a text of gigabytes is built behind
 its back, so the address space of the process is bounded as well while the query runs, where the system can do that.
 A single function over enormous values hears no interrupt; `give_up` is then the last resort.

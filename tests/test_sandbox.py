@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -42,7 +43,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sandbox(settings: Path) -> Iterator[Sandbox]:
     with Lake.open(settings.parent / "lake", read_only=True) as lake:
-        yield Sandbox.of(lake, Limits(seconds=20, rows=1_000))
+        yield Sandbox.of(lake, Limits(seconds=20, rows=1_000, memory_bytes=256 << 20))
 
 
 FILES = [
@@ -256,7 +257,7 @@ def test_what_only_reads_the_lake_is_answered(question: str, sandbox: Sandbox) -
 BESIDE_THE_GRAMMAR = [
     "SELECT * FROM read_csv('{folder}/secret.csv')",
     "SELECT * FROM read_text('{folder}/secret.txt')",
-    "SELECT * FROM read_blob('{folder}/lake/catalog.sqlite')",
+    "SELECT * FROM read_text('{folder}/authsunset.toml')",
     "SELECT * FROM glob('{folder}/*')",
     "COPY (SELECT 1) TO '{folder}/out.csv'",
     "INSTALL httpfs",
@@ -282,16 +283,15 @@ def test_the_connection_itself_has_no_way_out_either(attack: str, sandbox: Sandb
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
     ],
 )
-def test_what_takes_too_long_is_interrupted(greedy: str, settings: Path) -> None:
-    with Lake.open(settings.parent / "lake", read_only=True) as lake:
-        sandbox = Sandbox.of(lake, Limits(seconds=0.3))
-        began = time.monotonic()
+def test_what_takes_too_long_is_interrupted(greedy: str, sandbox: Sandbox) -> None:
+    hasty = replace(sandbox, limits=Limits(seconds=0.3))
+    began = time.monotonic()
 
-        with pytest.raises(DetectionError, match=r"more than 0\.3 s; ask for fewer rows"):
-            sandbox.run(greedy)
+    with pytest.raises(DetectionError, match=r"more than 0\.3 s; ask for fewer rows"):
+        hasty.run(greedy)
 
-        assert time.monotonic() - began < 5
-        assert sandbox.run("SELECT 1 AS n").rows.num_rows == 1, "the next question is answered"
+    assert time.monotonic() - began < 5
+    assert hasty.run("SELECT 1 AS n").rows.num_rows == 1, "the next question is answered"
 
 
 @pytest.mark.parametrize(
@@ -308,21 +308,17 @@ def test_what_takes_too_long_is_interrupted(greedy: str, settings: Path) -> None
         "SELECT * FROM range(100000000) ORDER BY hash(range)",
     ],
 )
-def test_what_takes_too_much_memory_is_refused(greedy: str, settings: Path) -> None:
-    with Lake.open(settings.parent / "lake", read_only=True) as lake:
-        sandbox = Sandbox.of(lake, Limits(memory_bytes=256 << 20))
-
-        with pytest.raises(DetectionError, match=r"256 MB of memory|maximum supported"):
-            sandbox.run(greedy)
+def test_what_takes_too_much_memory_is_refused(greedy: str, sandbox: Sandbox) -> None:
+    with pytest.raises(DetectionError, match=r"256 MB of memory|maximum supported"):
+        sandbox.run(greedy)
 
 
-def test_more_rows_than_the_limit_are_cut_and_it_is_said(settings: Path) -> None:
-    with Lake.open(settings.parent / "lake", read_only=True) as lake:
-        sandbox = Sandbox.of(lake, Limits(rows=10, result_bytes=1 << 20))
+def test_more_rows_than_the_limit_are_cut_and_it_is_said(sandbox: Sandbox) -> None:
+    small = replace(sandbox, limits=Limits(rows=10, result_bytes=1 << 20))
 
-        endless = sandbox.run("SELECT * FROM range(1000000000000)")
-        wide = sandbox.run("SELECT repeat('x', 1000000) FROM range(9)")
-        all_of_it = sandbox.run("SELECT * FROM range(10)")
+    endless = small.run("SELECT * FROM range(1000000000000)")
+    wide = small.run("SELECT repeat('x', 1000000) FROM range(9)")
+    all_of_it = small.run("SELECT * FROM range(10)")
 
     assert endless.rows.num_rows == 10
     assert endless.left_out == "only the first 10 rows are here; there are more, see --max-rows"
@@ -330,14 +326,13 @@ def test_more_rows_than_the_limit_are_cut_and_it_is_said(settings: Path) -> None
     assert (all_of_it.rows.num_rows, all_of_it.left_out) == (10, None)
 
 
-def test_a_query_that_hears_no_interrupt_is_given_up(settings: Path) -> None:
+def test_a_query_that_hears_no_interrupt_is_given_up(sandbox: Sandbox) -> None:
     given_up: list[float] = []
-    with Lake.open(settings.parent / "lake", read_only=True) as lake:
-        limits = Limits(seconds=0.05, grace_seconds=0.05)
-        sandbox = Sandbox.of(lake, limits, lambda: given_up.append(time.monotonic()))
+    limits = Limits(seconds=0.05, grace_seconds=0.05)
+    hasty = replace(sandbox, limits=limits, give_up=lambda: given_up.append(time.monotonic()))
 
-        with pytest.raises(DetectionError, match=r"more than 0\.05 s"):
-            sandbox.run("SELECT sum(levenshtein(repeat('x', 20000), repeat('y', 20000 + range))) FROM range(2000)")
+    with pytest.raises(DetectionError, match=r"more than 0\.05 s"):
+        hasty.run("SELECT levenshtein(repeat('x', 10000), repeat('y', 10000)) FROM range(1)")
 
     assert len(given_up) == 1
 
@@ -354,8 +349,7 @@ def test_every_function_of_this_duckdb_was_looked_at(sandbox: Sandbox) -> None:
     of_tables = {name for kind, name in names if kind in {"table", "table_macro"}}
 
     assert duckdb.__version__ == "1.5.5"
-    assert len(scalars) == 745
-    assert sum(map(is_denied, scalars)) == 83
+    assert (len(scalars), sum(map(is_denied, scalars))) == (731, 91)
     assert of_tables >= TABLE_FUNCTIONS
 
 
