@@ -77,7 +77,7 @@ def _record_of(row: Row) -> tuple[str | None, str | None, str | None]:
         try:
             with unpacked(path) as content:
                 if raw := _record_in(content, row):
-                    return redacted(text_of(raw))[:MOST_SHOWN], path, None
+                    return redacted(text_of(raw)).rstrip("\r\n")[:MOST_SHOWN], path, None
         except OSError as error:
             troubles.append(f"{path} cannot be read ({error.strerror or error})")
     looked = f"{origin}, or a rotated part of it, holds something else at byte {row['origin_offset']} now"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
 import click
 
 from pipeline.cli.output import Screen, format_option, print_rows
@@ -121,3 +124,36 @@ def purge(screen: Screen, address: str, yes: bool) -> None:
         touched = purged(opened, address, service.now())
     counted = ", ".join(f"{rows} in {table}" for table, rows in touched.items()) or "nothing"
     screen.say(f"removed or blanked: {counted}")
+
+
+@lake.command("export")
+@click.option(
+    "--to", "into", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
+)
+@click.option("--format", "format", type=click.Choice(("parquet", "csv")), default="parquet", show_default=True)
+@click.option("--table", "tables", multiple=True, help="Only this table or view, such as ecs.email; may be given again.")
+@click.option("--since", help="Only rows from this time on: 30d, 2026-12-01, 2026-12-01T06:00Z.")
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier export has left there.")
+@click.pass_obj
+def export_(
+    screen: Screen, into: Path, format: str, tables: tuple[str, ...], since: str | None, overwrite: bool
+) -> None:
+    """
+    Write plain files that any tool reads, one folder a table, all of one moment.
+
+    \b
+    authsunset lake export --to /srv/export
+    authsunset lake export --to /srv/export --format csv --table deliveries --table ecs.email --since 30d
+    """
+    from pipeline.cli.setting import lake_folder, span_asked
+    from pipeline.clock import utc_now
+    from pipeline.lake import Lake
+    from pipeline.lake.export import export
+    from queries.layers import show_layers
+
+    begin = span_asked(since, None, utc_now()).start if since else None
+    with Lake.open(lake_folder(screen), read_only=True) as opened:
+        show_layers(opened)
+        done = export(opened, into, format=format, tables=tables, since=begin, overwrite=overwrite)
+    print_rows([asdict(each) for each in done], "table", no_color=screen.no_color)
+    screen.say(f"{sum(each.rows for each in done)} rows in {into}")
