@@ -17,6 +17,7 @@ from pipeline.lake.tables import TABLES
 from queries.cases import with_usual_values
 from queries.layers import keep_layers
 from tests.cli import authsunset, settings_in
+from tests.hostile import HOSTILE
 
 FORMULAS = [
     "=1+1",
@@ -31,7 +32,8 @@ FORMULAS = [
     "ends in -",
     "\u00a0@x",
     "first\n\nthird",
-    "quoted \"=x\"",
+    'quoted "=x"',
+    *HOSTILE.values(),
 ]
 
 

@@ -131,7 +131,9 @@ def purge(screen: Screen, address: str, yes: bool) -> None:
     "--to", "into", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
 )
 @click.option("--format", "format", type=click.Choice(("parquet", "csv")), default="parquet", show_default=True)
-@click.option("--table", "tables", multiple=True, help="Only this table or view, such as ecs.email; may be given again.")
+@click.option(
+    "--table", "tables", multiple=True, help="Only this table or view, such as ecs.email; may be given again."
+)
 @click.option("--since", help="Only rows from this time on: 30d, 2026-12-01, 2026-12-01T06:00Z.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier export has left there.")
 @click.pass_obj

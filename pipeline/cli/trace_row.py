@@ -29,7 +29,9 @@ def trace_row(screen: Screen, event_id: str, format: str) -> None:
     with Lake.open(lake_folder(screen), read_only=True) as lake:
         told = list(trace_of(lake, event_id))
     if not told:
-        screen.warn(f"no row of evidence or of the quarantine is called {event_id!r}; the column event_id has the names")
+        screen.warn(
+            f"no row of evidence or of the quarantine is called {event_id!r}; the column event_id has the names"
+        )
         raise SystemExit(1)
     if format == "table":
         for each in told:
