@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,7 +144,8 @@ def run_tenant(folder: Path, seed: int, count: int, days: int, step: timedelta) 
     """Let one tenant live, and return how it was judged."""
     world, live = folder / "world", folder / "live"
     simulate = [sys.executable, "-m", "pipeline", "--quiet", "simulate", "--seed", str(seed), "--days", str(days)]
-    subprocess.run([*simulate, "--senders", str(count), "--out", str(world)], check=True, stdout=subprocess.DEVNULL)
+    words = [*simulate, "--senders", str(count), "--out", str(world)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program, with numbers of ours
     settings = live / "authsunset.toml"
     for each in ("logs", "exports"):
         (live / each).mkdir(parents=True, exist_ok=True)
@@ -281,21 +283,17 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-class _folder:
-    """A folder for one tenant, which is taken away again unless it is to be kept."""
-
-    def __init__(self, keep: Path | None, seed: int) -> None:
-        self.keep, self.seed = keep, seed
-
-    def __enter__(self) -> Path:
-        self.made = self.keep / str(self.seed) if self.keep else Path(tempfile.mkdtemp(prefix="authsunset-"))
-        shutil.rmtree(self.made, ignore_errors=True)
-        self.made.mkdir(parents=True)
-        return self.made
-
-    def __exit__(self, *_: object) -> None:
-        if not self.keep:
-            shutil.rmtree(self.made)
+@contextmanager
+def _folder(keep: Path | None, seed: int) -> Iterator[Path]:
+    """Yield a folder for one tenant, which is taken away again unless it is to be kept."""
+    made = keep / str(seed) if keep else Path(tempfile.mkdtemp(prefix="authsunset-"))
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        if not keep:
+            shutil.rmtree(made)
 
 
 if __name__ == "__main__":

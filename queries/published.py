@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from pipeline.lake import Lake
+from queries.layers import keep_layers
 from queries.sql_files import names_in, sql_file
 
 FOLDER = "views"
@@ -22,7 +23,8 @@ def view_statements() -> list[str]:
 
 
 def publish(lake: Lake) -> None:
-    """Make the views in `lake`, unless it has them as they are."""
+    """Make the views in `lake`, those of the layers too, unless it has them as they are."""
+    keep_layers(lake)
     statements = view_statements()
     version = hashlib.blake2b("\n".join(statements).encode(), digest_size=12).hexdigest()
     if lake.one("SELECT value FROM meta WHERE key = ?", [_KEY]) == version:

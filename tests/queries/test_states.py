@@ -167,7 +167,7 @@ def test_every_state_is_drawn() -> None:
     )
 )
 def test_whatever_happens_only_arrows_that_are_drawn_are_taken(spans: list[tuple[str, int]]) -> None:
-    events = {
+    events: dict[str, list[dict[str, Any]]] = {
         "password": [BY_PASSWORD],
         "oauth": [BY_OAUTH],
         "refused": [REFUSED],
