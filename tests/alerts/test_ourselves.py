@@ -24,7 +24,7 @@ from tests.hostile import HOSTILE
 
 HEADINGS = ["What it means", "Check first", "Then", "It is over when"]
 A_SCREEN = 45
-JOBS = ["source tenant", "detection rejection/basic_auth_refused", "channel oncall", "delivery", "maintenance"]
+JOBS = ["source tenant", "detection rejection/basic_auth_refused", "channel oncall", "delivery", "maintenance", "reload"]
 KINDS = [(job, which) for job in JOBS for which in ("health/job_failing", "health/job_overrunning")]
 FULL = "no space left on device; make room"
 
@@ -100,7 +100,7 @@ def test_what_would_change_the_lake_is_done_as_the_user_of_the_service(job: str)
     changing = [line for line in commands(said(noted(job))) if "  # changes" in line]
 
     assert changing
-    assert all(line.startswith("sudo -u authsunset ") for line in changing)
+    assert all(line.startswith(("sudo -u authsunset ", "systemctl reload ")) for line in changing)
 
 
 def test_the_commands_name_the_job_itself() -> None:
@@ -111,7 +111,7 @@ def test_the_commands_name_the_job_itself() -> None:
 def test_a_full_disk_is_one_message_that_names_one_cause() -> None:
     message = said(*(noted(job, minutes=30 - at) for at, job in enumerate(JOBS)))
 
-    assert message.title == "authsunset's source tenant keeps failing (and 4 more)"
+    assert message.title == "authsunset's source tenant keeps failing (and 5 more)"
     assert "look for **one cause**" in message.hint
     assert [value for label, value in message.facts if label == "Also"] == [
         f"{job}, since 2026-12-31 22:{30 + at} UTC: the same error" for at, job in enumerate(JOBS[1:], start=1)
