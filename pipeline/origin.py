@@ -9,7 +9,7 @@ is shown. Of an export or a mail the line is shown that names the row best.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,14 @@ class Told:
     trouble: str | None = None
 
 
-def trace_of(lake: Lake, event_id: str) -> Iterator[Told]:
-    """Yield what is known of each row that is called `event_id`: more than one only where a name was quarantined too."""
-    for table in (*SCHEMAS, "quarantine"):
-        for row in lake.rows(f"SELECT * FROM {table} WHERE event_id = ?", [event_id]):
-            yield _told(lake, table, row)
+def trace_of(lake: Lake, event_id: str) -> list[Told]:
+    """Return what is known of each row that is called `event_id`: mostly one, or none."""
+    with lake.reading():
+        return [
+            _told(lake, table, row)
+            for table in (*SCHEMAS, "quarantine")
+            for row in lake.rows(f"SELECT * FROM {table} WHERE event_id = ?", [event_id])
+        ]
 
 
 def _told(lake: Lake, table: str, row: Row) -> Told:

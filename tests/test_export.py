@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,13 +35,13 @@ FORMULAS = [
     "\u00a0@x",
     "first\n\nthird",
     'quoted "=x"',
-    *HOSTILE.values(),
+    *(text for text in HOSTILE.values() if not re.search("[\ud800-\udfff]", text)),
 ]
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """Return a lake with deliveries that begin like formulas, in a few commits, and its layers."""
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    """Yield a lake with deliveries that begin like formulas, in a few commits, and its layers."""
     with Lake.open(tmp_path / "lake") as opened:
         rows = [{"sender": "scan@contoso.example", "reply_text": text} for text in FORMULAS]
         with opened.writing():
@@ -50,7 +52,7 @@ def lake(tmp_path: Path) -> Lake:
             )
             opened.insert("sender_days", with_usual_values("sender_days", [{"day": "-40d"}, {"day": "-1d"}]))
         keep_layers(opened)
-        yield opened  # type: ignore[misc]
+        yield opened
 
 
 def test_each_table_is_a_folder_of_parquet_with_its_schema_and_all_rows(lake: Lake, tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_nothing_is_written_over_unless_asked(lake: Lake, tmp_path: Path) -> Non
 
 
 def test_what_fails_leaves_nothing_behind(lake: Lake, tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match="no table or view '../meta' to export; there is deliveries"):
+    with pytest.raises(LakeError, match=r"no table or view '\.\./meta' to export; there is deliveries"):
         export(lake, tmp_path / "out", tables=["deliveries", "../meta"])
 
     assert list((tmp_path / "out").iterdir()) == []

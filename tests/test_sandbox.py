@@ -80,7 +80,7 @@ FILES = [
     "SELECT * FROM deliveries ORDER BY (SELECT content FROM read_text('{folder}/secret.txt'))",
     "SELECT * FROM deliveries LIMIT (SELECT length(content) FROM read_text('{folder}/secret.txt'))",
     "SELECT list_transform([1], lambda x: (SELECT content FROM read_text('{folder}/secret.txt')))",
-    "SELECT 1 FROM deliveries QUALIFY row_number() OVER (ORDER BY (SELECT content FROM read_text('{folder}/secret.txt'))) = 1",
+    "SELECT 1 QUALIFY row_number() OVER (ORDER BY (SELECT content FROM read_text('{folder}/secret.txt'))) = 1",
     "SELECT * FROM deliveries AT (VERSION => (SELECT 1 FROM read_text('{folder}/secret.txt')))",
     "SELECT * FROM /* harmless */ read_text -- really\n ('{folder}/secret.txt')",
     "SELECT * FROM \"read_text\"('{folder}/secret.txt')",

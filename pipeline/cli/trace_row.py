@@ -27,7 +27,7 @@ def trace_row(screen: Screen, event_id: str, format: str) -> None:
     from pipeline.origin import trace_of
 
     with Lake.open(lake_folder(screen), read_only=True) as lake:
-        told = list(trace_of(lake, event_id))
+        told = trace_of(lake, event_id)
     if not told:
         screen.warn(
             f"no row of evidence or of the quarantine is called {event_id!r}; the column event_id has the names"

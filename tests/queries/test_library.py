@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 
 from pipeline.errors import DetectionError
 from pipeline.lake import Lake
+from pipeline.lake.tables import TIME_KEPT
 from queries.cases import case_connection, failures_of_file, with_usual_values
-from queries.library import listed, run, saved
+from queries.library import listed, saved
 from queries.parameters import TYPES, parameters_in, parameters_of
+from queries.sandbox import Sandbox
 from queries.sql_files import SqlFile, names_in
 from tests.cli import authsunset, settings_in
 
@@ -38,8 +41,12 @@ def test_a_saved_query_costs_no_more_than_its_rows(name: str) -> None:
     """No join compares each row with each other one, and a bound in time reaches the table it is for."""
     file = saved(name)
     parameters = parameters_of(file, {}, NOW)
-    with case_connection({"given": {}}) as connection:
-        [(_, plan)] = connection.execute(f"EXPLAIN {file.sql}", parameters).fetchall()
+    old_and_new = {
+        table: [*rows, *({**row, TIME_KEPT[table]: "-60d"} for row in rows)]
+        for table, rows in file.cases[0]["given"].items()
+    }
+    with case_connection({"given": old_and_new}) as connection:
+        [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT json) {file.sql}", parameters).fetchall()
 
     assert not re.search(r"CROSS_PRODUCT|NESTED_LOOP_JOIN|BLOCKWISE_NL_JOIN", plan)
     if "since" in parameters:
@@ -135,20 +142,19 @@ def test_each_default_can_be_given_as_it_is_shown(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_saved_query_runs_locked_down_on_a_lake(name: str, lake: Lake) -> None:
-    found = run(lake, saved(name).sql, parameters_of(saved(name), {}, NOW))
+def test_a_saved_query_runs_locked_down_on_a_lake(name: str, sandbox: Sandbox) -> None:
+    found = sandbox.run(saved(name).sql, parameters_of(saved(name), {}, NOW))
 
     assert found.left_out is None
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Return one lake, read through one connection that every query may lock anew."""
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder = tmp_path_factory.mktemp("library") / "lake"
     with Lake.open(folder) as made, made.writing():
         made.insert("deliveries", with_usual_values("deliveries", [{"sender": "scan@contoso.example"}]))
-    with Lake.open(folder, read_only=True) as opened:
-        yield opened  # type: ignore[misc]
+    with Lake.open(folder, read_only=True) as lake:
+        yield Sandbox.of(lake)
 
 
 def test_the_command_tells_parameters_and_names_the_wrong_one(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ ECS_LISTS = {
     *("event.category", "event.type", "email.from.address", "email.to.address"),
     *("related.ip", "related.user", "related.hosts"),
 }
-ECS_VALUES = {
+ECS_VALUES: Mapping[str, set[Any]] = {
     "event.kind": {"alert", "event"},
     "event.outcome": {"success", "failure", "unknown"},
     "event.category": {("email",), ("authentication",)},
@@ -52,7 +52,7 @@ OCSF_REQUIRED = {
     "detection_finding": {*OCSF_BASE, "finding_info"},
 }
 OCSF_UIDS = {"email_activity": (4, 4009), "authentication": (3, 3002), "detection_finding": (2, 2004)}
-OCSF_VALUES = {
+OCSF_VALUES: Mapping[str, Mapping[str, set[int]]] = {
     "email_activity": {
         "activity_id": {0, 1, 2, 3, 4, 99},
         "direction_id": {0, 1, 2, 3, 99},
@@ -66,7 +66,7 @@ OCSF_VALUES = {
     },
     "detection_finding": {"activity_id": {0, 1, 2, 3, 99}, "status_id": {0, 1, 2, 3, 4, 5, 6, 99}},
 }
-OCSF_CAPTIONS = {
+OCSF_CAPTIONS: Mapping[str, Mapping[object, str]] = {
     "auth_protocol": {0: "Unknown", 6: "OAUTH 2.0", 11: "Basic Authentication"},
     "severity": {0: "Unknown", 1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"},
     "direction": {0: "Unknown", 1: "Inbound", 2: "Outbound", 3: "Internal"},
@@ -189,7 +189,8 @@ while not counts or counts[-1] < int(sys.argv[2]):
         "SELECT count(*), count(DISTINCT message_id) FROM lake.deliveries"
     ).fetchall()
     counts.append(rows)
-    print(json.dumps([rows, kinds, connection.execute("SELECT count(*) FROM lake.ecs.email").fetchone()[0]]), flush=True)
+    [(in_ecs,)] = connection.execute("SELECT count(*) FROM lake.ecs.email").fetchall()
+    print(json.dumps([rows, kinds, in_ecs]), flush=True)
 """
 COMMITS, ROWS = 12, 7
 
