@@ -27,6 +27,7 @@ _MEANWHILE: Mapping[str, str] = {
     "delivery": "No message about any sender is written or sent meanwhile, on any channel.",
     "channel": f"No message reaches {{jobs}}: what is to be said there waits, is tried again for {GIVE_UP_AFTER.days} "
     "days, and only other channels say it.",
+    "states": "The states of senders are still told by `authsunset senders`; only their history is not kept.",
     "reload": "The new settings are not in force; authsunset goes on with those of before.",
     "maintenance": "The lake is not looked after: nothing is missing, it only grows and gets slower.",
 }

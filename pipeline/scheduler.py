@@ -29,7 +29,7 @@ from pipeline.signals import RELOAD, Signals
 from pipeline.spans import in_words
 from pipeline.systemd import Systemd, Watchdog
 from pipeline.timetable import Listeners, Planned, Timetable
-from pipeline.work import Ran, Say, alert, detect, ingest, maintain, verdicts_of
+from pipeline.work import Ran, Say, alert, detect, ingest, maintain, states, verdicts_of
 
 GRACE_S = 8.0
 """How long jobs may go on once the service is asked to stop; it is gone within 10 s."""
@@ -41,6 +41,7 @@ THREADS: Mapping[str, int] = {"sources": 4, "detections": 2, "delivery": 1, "mai
 
 RELOADED = "reload"
 """The job that says, for as long as it is so, that new settings were not taken over."""
+_STATES_EVERY = timedelta(minutes=10)
 _LOOK_AT_RELOAD = timedelta(minutes=1)
 
 _ON_DISK = frozenset({"files", "drop_folder"})
@@ -138,6 +139,7 @@ class Running:
             for each in service.detections()
         ]
         jobs += [
+            self._job("states", _STATES_EVERY, partial(states, service, self.say), "detections", 2),
             self._job("delivery", settings.alerts.every, partial(alert, service, self.say), "delivery", 3),
             self._job(
                 "maintenance", settings.lake.maintain_every, partial(maintain, service, self.say), "maintenance", 60

@@ -147,9 +147,11 @@ class Service:
                 outcomes.append(detect(lake, each, self.now()))
             except AuthsunsetError as error:
                 failures.append(f"detection {each.id}: {error}")
-        if not names and not self.stop.is_set():
-            note_states(lake, self.now())
         return outcomes, failures
+
+    def states(self, lake: Lake) -> int:
+        """Keep the states of senders that have changed; return how many have."""
+        return note_states(lake, self.now())
 
     def alert(self, lake: Lake) -> tuple[AlertOutcome, list[str]]:
         """Plan what is to be said, and send what is due."""
@@ -190,6 +192,7 @@ class Service:
         done.failures += failures
         done.detected, failures = self.detect(lake)
         done.failures += failures
+        self.states(lake)
         done.alerted, failures = self.alert(lake)
         done.failures += failures
         done.failures += self.maintain_when_due(lake)

@@ -50,6 +50,15 @@ def detect(service: Service, id: str, say: Say) -> Ran:
     return Ran({f"detection {each.detection}": "" for each in outcomes} or _failed([job], failures), failures)
 
 
+def states(service: Service, say: Say) -> Ran:
+    """Keep the states of senders that have changed."""
+    with service.lake() as lake:
+        changed = service.states(lake)
+    if changed:
+        say(f"states: {changed} senders have another one")
+    return Ran({"states": ""})
+
+
 def alert(service: Service, say: Say) -> Ran:
     """Write and send what is due on all channels."""
     with service.lake() as lake:

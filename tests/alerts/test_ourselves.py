@@ -24,7 +24,14 @@ from tests.hostile import HOSTILE
 
 HEADINGS = ["What it means", "Check first", "Then", "It is over when"]
 A_SCREEN = 45
-JOBS = ["source tenant", "detection rejection/basic_auth_refused", "channel oncall", "delivery", "maintenance", "reload"]
+JOBS = [
+    "source tenant",
+    "detection rejection/basic_auth_refused",
+    "channel oncall",
+    "delivery",
+    "maintenance",
+    "reload",
+]
 KINDS = [(job, which) for job in JOBS for which in ("health/job_failing", "health/job_overrunning")]
 FULL = "no space left on device; make room"
 
