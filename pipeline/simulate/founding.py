@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from pipeline.simulate import stories
+from pipeline.simulate.cloud import BLOCKING
 from pipeline.simulate.dice import Dice
 from pipeline.simulate.moments import DAY, HOUR, MINUTE
 from pipeline.simulate.names import FIRST, LAST, LOCAL_PARTS, PLACES, ROOMS, helo_of
@@ -49,7 +50,7 @@ def found(plan: Plan) -> Tenant:
         relays,
         senders,
         people=tuple(_person(plan, number, sites, mood) for number in range(plan.senders)),
-        accounts=tuple(_account(relay, disabled=disabled) for relay in relays.values()),
+        accounts=tuple(_account(plan, relay, disabled=disabled) for relay in relays.values()),
         locale=dice.choice(("en-US", "de-DE", "iso")),
         tenant_disabled=disabled,
         mode=mode,
@@ -70,7 +71,7 @@ def _rates(dice: Dice) -> dict[str, float]:
         "repeated_exports": dice.uniform(0.01, 0.08),
         "late_exports": dice.uniform(0.02, 0.15),
         "near_misses_a_day": dice.uniform(0.5, 4),
-        "app_logs_without_sender": dice.uniform(0.0, 0.1),
+        "app_logs_without_sender": dice.uniform(0.0, 0.06),
     }
 
 
@@ -131,9 +132,14 @@ def _relay(plan: Plan, kind: str, host: str, site: Site, dice: Dice) -> Relay:
     )
 
 
-def _account(relay: Relay, *, disabled: bool) -> Sender:
-    switch = False if disabled else None
-    return Sender(relay.account, "relay_account", [], [(-NEVER, switch)], [(-NEVER, "")])
+def _account(plan: Plan, relay: Relay, *, disabled: bool) -> Sender:
+    """Return the account that a relay logs in with; now and then somebody blocks it, and is told so."""
+    dice = Dice(plan.seed, "account", relay.host)
+    policies = [(-NEVER, "")]
+    if dice.chance(0.1) and plan.days > 8:
+        moment = dice.randrange(plan.start + DAY, plan.cutover - DAY)
+        policies += [(moment, BLOCKING), (moment + round(dice.wide(0.05, 0.9) * DAY), "")]
+    return Sender(relay.account, "relay_account", [], [(-NEVER, False if disabled else None)], policies)
 
 
 def _person(plan: Plan, number: int, sites: tuple[Site, ...], mood: stories.Mood) -> Sender:
@@ -161,7 +167,7 @@ def _sender(plan: Plan, number: int, sites: tuple[Site, ...], relays: dict[str, 
     part = dice.choice(LOCAL_PARTS[category])
     address = f"{part}-{site.name}-{dice.choice(ROOMS)}{number:03}@{DOMAIN}"
     path = _path(category, relays, dice)
-    count = dice.choice((2, 2, 3, 4)) if category in {"printer", "iot", "script"} and dice.chance(0.15) else 1
+    count = dice.choice((2, 2, 3, 4)) if category in {"printer", "iot", "script"} and dice.chance(0.13) else 1
     devices = [_device(plan, category, site, path, dice)]
     for _ in range(count - 1):
         other = _path(dice.choice(("script", "print_server")), relays, dice) if dice.chance(0.6) else path
@@ -203,7 +209,7 @@ def rhythm_of(category: str, plan: Plan, dice: Dice) -> Rhythm:
     """Return when a device of `category` sends; no two are alike."""
     match category:
         case "printer":
-            return _people(plan, dice, 0.25 if dice.chance(0.04) else 0.8, 14, 0.0 if dice.chance(0.7) else 0.05)
+            return _people(plan, dice, 0.25 if dice.chance(0.04) else 1.0, 14, 0.0 if dice.chance(0.7) else 0.05)
         case "business":
             kind = dice.pick([("people", 0.6), ("hours", 0.2), ("periodic", 0.2)])
             if kind == "people":
@@ -212,11 +218,11 @@ def rhythm_of(category: str, plan: Plan, dice: Dice) -> Rhythm:
         case "script":
             return dice.pick([(_nightly, 0.42), (_hours, 0.13), (_periodic, 0.45)])(dice)
         case "print_server":
-            return _nightly(dice) if dice.chance(0.3) else Bursts(dice.wide(0.25, 3), 1.6, dice.uniform(0.7, 4))
+            return _nightly(dice) if dice.chance(0.3) else Bursts(dice.wide(0.4, 3), 1.6, dice.uniform(0.7, 4))
         case "monitoring":
-            return Bursts(dice.wide(0.12, 5), dice.uniform(1, 4), dice.uniform(0.5, 4))
+            return Bursts(dice.wide(0.3, 5), dice.uniform(1, 4), dice.uniform(0.5, 4))
         case "iot":
-            kind = dice.pick([("nightly", 0.44), ("periodic", 0.27), ("trouble", 0.29)])
+            kind = dice.pick([("nightly", 0.47), ("periodic", 0.3), ("trouble", 0.23)])
             if kind == "trouble":
                 return Bursts(dice.wide(0.015, 0.25), dice.uniform(1, 3), dice.uniform(0.4, 2))
             return _nightly(dice) if kind == "nightly" else _periodic(dice)
@@ -224,7 +230,7 @@ def rhythm_of(category: str, plan: Plan, dice: Dice) -> Rhythm:
 
 
 def _people(plan: Plan, dice: Dice, low: float, high: float, weekend: float) -> People:
-    return People(dice.wide(low, high), dice.wide(0.8, 8), weekend, dice.uniform(0.93, 1.07), plan.start)
+    return People(dice.wide(low, high), dice.wide(1.2, 8), weekend, dice.uniform(0.93, 1.07), plan.start)
 
 
 def _nightly(dice: Dice) -> Rhythm:

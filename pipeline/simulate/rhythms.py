@@ -196,7 +196,7 @@ class Bursts:
     @property
     def is_irregular(self) -> bool:
         """Whether no silence of it ever proves anything."""
-        return self.incidents < 0.5
+        return self.incidents < 0.2
 
     def wants(self, day: date, office: Office, dice: Dice) -> list[int]:
         """Return the moments of `day` at which a mail is wanted, in order."""

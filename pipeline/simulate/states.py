@@ -127,7 +127,9 @@ def _judge(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, silence: Si
         return _refused(plan, tenant, sender, facts, last, shown)
     by_mail = _by_what_got_in(plan, tenant, sender, facts)
     count = sum(each.is_in for each in facts.tries)
-    if count and silence.overdue_at is not None and silence.overdue_at + DAY <= plan.end:
+    if not count:
+        return by_mail  # no file has ever shown it
+    if silence.overdue_at is not None and silence.overdue_at + DAY <= plan.end:
         return _silent(plan, silence, by_mail, count)
     if refused and len(refused) == len(last):
         return by_mail.unsure(
@@ -202,8 +204,8 @@ def _by_what_got_in(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) ->
     if ins[-1].way in PASSWORD_WAYS or _still_uses_password(plan, tenant, sender, facts):
         if passwords[-1] < plan.end - _RECENT:
             return possible
-        return _still(sender, ins)
-    return _moved(plan, tenant, sender, facts, [each.at for each in ins if each.at > passwords[-1]])
+        return _still(plan, sender, ins, passwords[-1])
+    return _moved(plan, facts, [each.at for each in ins if each.at > passwords[-1]])
 
 
 def _still_uses_password(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts) -> bool:
@@ -216,16 +218,15 @@ def _still_uses_password(plan: Plan, tenant: Tenant, sender: Sender, facts: Fact
     )
 
 
-def _still(sender: Sender, ins: list[Try]) -> Judgement:
-    found = Judgement("does_still")
-    if _has_gone_back(ins):
-        if len(sender.devices) == 1:
-            return Judgement("regressed")
-        return found.unsure(["regressed"], "its devices send in several ways, each in its own time")
-    if any(each.way not in PASSWORD_WAYS for each in ins[-40:]):
-        return found.unsure(
-            ["migrated", "verified", "regressed"], "its devices send in several ways, or it went back within three days"
-        )
+def _still(plan: Plan, sender: Sender, ins: list[Try], last_password: int) -> Judgement:
+    has_gone_back = _has_gone_back(ins)
+    if len(sender.devices) == 1:
+        return Judgement("regressed" if has_gone_back else "does_still")
+    found, why = Judgement("does_still"), "its devices send in several ways, each in its own time"
+    if has_gone_back:
+        found = found.unsure(["regressed"], why)
+    if last_password < plan.end - 2 * DAY and ins[-1].at > last_password:
+        found = found.unsure(["migrated", "verified"], why)
     return found
 
 
@@ -242,13 +243,11 @@ def _has_gone_back(ins: list[Try]) -> bool:
     return False
 
 
-def _moved(plan: Plan, tenant: Tenant, sender: Sender, facts: Facts, new: list[int]) -> Judgement:
+def _moved(plan: Plan, facts: Facts, new: list[int]) -> Judgement:
     is_refused = any(not each.is_in and each.at > new[0] for each in facts.tries)
     age = plan.end - new[0]
     is_verified = age >= _TRIED and len(new) >= 2 and not is_refused
     found = Judgement("verified" if is_verified else "migrated")
-    if abs(age - _TRIED) < DAY // 2:
+    if abs(age - _TRIED) < DAY // 4:
         found = found.unsure(["migrated", "verified"], "its last password was used just about 14 days ago")
-    if any(tenant.way_now(device, plan.end) in PASSWORD_WAYS for device in sender.devices):
-        found = found.unsure(["does_still", "partly_refused", "went_silent"], "another of its devices has not moved")
     return found

@@ -104,7 +104,7 @@ def tell(plan: Plan, sender: Sender, relays: dict[str, Relay], mood: Mood, dice:
         device.ways = shared if number == 0 or is_shared else _ways(plan, sender, device, mood, dice)
         _ends(plan, sender, device, mood, dice)
     if len(sender.devices) == 1 and dice.chance(0.05):
-        sender.devices[0].born = dice.randrange(plan.start, plan.end - 4 * DAY) if plan.days > 8 else -NEVER
+        sender.devices[0].born = dice.randrange(plan.start, plan.cutover)
     _switches(plan, sender, relays, mood, dice)
 
 
