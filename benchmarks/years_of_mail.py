@@ -8,7 +8,6 @@ ones go on where the old ones end, and nothing here is larger in memory than one
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,8 +30,8 @@ SHARES: Mapping[str, float] = {"deliveries": 1.0, "traces": 0.2, "signins": 0.02
 
 _SENDER = "'device' || rank || '@contoso.example'"
 _RECIPIENT = "'user' || (h // 7) % 997 || CASE WHEN h % 5 = 0 THEN '@fabrikam.example' ELSE '@contoso.example' END"
-_IS_PASSWORD = "rank % 10 >= 7 AND NOT (rank % 3 = 0 AND moment >= TIMESTAMPTZ '2027-01-08')"
-_IS_REFUSED = f"({_IS_PASSWORD}) AND moment >= TIMESTAMPTZ '{CUT_OVER.isoformat()}'"
+_STILL_BASIC = "rank % 10 >= 7 AND NOT (rank % 3 = 0 AND moment >= TIMESTAMPTZ '2027-01-08')"
+_IS_REFUSED = f"({_STILL_BASIC}) AND moment >= TIMESTAMPTZ '{CUT_OVER.isoformat()}'"
 _CLASS = f"""CASE
   WHEN {_IS_REFUSED} THEN 'basic_retired'
   WHEN h % 1000 = 1 THEN 'recipient_unknown'
@@ -51,7 +50,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "kind": "CASE WHEN i % 2 = 0 THEN 'try' WHEN class <> 'accepted' AND h % 3 = 0 THEN 'held' ELSE 'done' END",
         "sender": _SENDER,
         "recipient": _RECIPIENT,
-        "auth_protocol": f"CASE WHEN {_IS_PASSWORD} THEN 'basic' WHEN rank % 10 >= 7 THEN 'oauth2' ELSE 'unknown' END",
+        "auth_protocol": f"CASE WHEN {_STILL_BASIC} THEN 'basic' WHEN rank % 10 >= 7 THEN 'oauth2' ELSE 'unknown' END",
         "auth_mechanism": "'LOGIN'",
         "client_ip": "'192.0.2.' || rank % 250",
         "client_name": "'device' || rank || '.contoso.example'",
@@ -91,7 +90,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "user": _SENDER,
         "client_ip": "'198.51.100.' || rank % 250",
         "client_app": "'Authenticated SMTP'",
-        "auth_protocol": f"CASE WHEN {_IS_PASSWORD} THEN 'basic' ELSE 'oauth2' END",
+        "auth_protocol": f"CASE WHEN {_STILL_BASIC} THEN 'basic' ELSE 'oauth2' END",
         "service": "'exchange_online'",
         "outcome": "CASE WHEN h % 50 = 0 THEN 'rejected' ELSE 'accepted' END",
         "error_code": "CASE WHEN h % 50 = 0 THEN '50126' ELSE '0' END",
@@ -109,7 +108,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "usage": {
         "day": "CAST(moment AS DATE)",
         "sender": _SENDER,
-        "auth_protocol": f"CASE WHEN {_IS_PASSWORD} THEN 'basic' ELSE 'oauth2' END",
+        "auth_protocol": f"CASE WHEN {_STILL_BASIC} THEN 'basic' ELSE 'oauth2' END",
         "auth_protocol_raw": "'Basic'",
         "tls_version": "'1.2'",
         "messages": "1 + h % 90",
@@ -274,4 +273,4 @@ def _as_fresh(table: str, arrow: pa.Table) -> pa.Table:
 
 def bytes_in(folder: Path) -> int:
     """Return how much disk `folder` takes."""
-    return sum(os.path.getsize(path) for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
