@@ -3,7 +3,8 @@ meaning = "For thirty days, of which its source has brought everything, nobody l
 uncovered = ["sender_days.sender IN (SELECT sender FROM open_findings) because it only spares work"]
 ---*/
 -- Reads open_findings(fingerprint, sender, thing, since, last_seen); `thing` is the network. Silence counts only as far
--- as the sources that showed the log-ins are complete. Whether it was an intruder nobody can see: that is for people.
+-- as the sources that show such log-ins are complete and without a gap in those days. Whether it was an intruder is for
+-- people to find out.
 WITH
 days AS (
   SELECT
@@ -40,22 +41,22 @@ last_log_ins AS (
     AND days.network = open_findings.thing
   WHERE days.day >= CAST(open_findings.since AS DATE)
   GROUP BY open_findings.fingerprint
-),
-complete_tables AS (
-  SELECT "table" AS evidence, min(complete_until) AS complete_until
-  FROM feeds
-  GROUP BY "table"
 )
 SELECT
   last_log_ins.fingerprint,
   CAST(last_log_ins.last_day AS TIMESTAMPTZ) + INTERVAL 31 DAY AS over_at,
-  'nobody has logged in from there for thirty days' AS because
+  'nobody has logged in from there for thirty days, and everything of them was read' AS because
 FROM last_log_ins
-JOIN complete_tables
-  ON (complete_tables.evidence = 'signins' AND last_log_ins.is_in_signins)
-  OR (complete_tables.evidence = 'usage' AND last_log_ins.is_in_usage)
+JOIN feeds
+  ON (feeds."table" = 'signins' AND last_log_ins.is_in_signins)
+  OR (feeds."table" = 'usage' AND last_log_ins.is_in_usage)
+LEFT JOIN gaps
+  ON gaps.source = feeds.source
+  AND coalesce(gaps.to_time, gaps.noticed_at) > CAST(last_log_ins.last_day AS TIMESTAMPTZ)
+  AND coalesce(gaps.from_time, CAST(last_log_ins.last_day AS TIMESTAMPTZ)) < CAST(last_log_ins.last_day AS TIMESTAMPTZ) + INTERVAL 31 DAY
 GROUP BY last_log_ins.fingerprint, last_log_ins.last_day
-HAVING min(complete_tables.complete_until) >= CAST(last_log_ins.last_day AS TIMESTAMPTZ) + INTERVAL 31 DAY
+HAVING min(feeds.complete_until) >= CAST(last_log_ins.last_day AS TIMESTAMPTZ) + INTERVAL 31 DAY
+  AND count(gaps.source) = 0
 ORDER BY last_log_ins.fingerprint
 /*---
 [[case]]
@@ -156,4 +157,26 @@ given.feeds = [
   { source = "report", table = "usage", complete_until = "-1d" },
 ]
 finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "stays open when something of those days is missing, and not for a gap before, after, or of another source"
+given.open_findings = [
+  { fingerprint = "f1", thing = "203.0.113.0/24", sender = "scan@contoso.example", since = "-50d", last_seen = "-45d" },
+  { fingerprint = "f2", thing = "203.0.113.0/24", sender = "nas@contoso.example", since = "-50d", last_seen = "-45d" },
+]
+given.sender_days = [
+  { sender = "scan@contoso.example", client_ip = "203.0.113.9", evidence = "signins", auth_protocol = "basic", outcome = "accepted", day = "-45d" },
+  { sender = "nas@contoso.example", client_ip = "203.0.113.9", evidence = "usage", auth_protocol = "basic", outcome = "accepted", day = "-45d" },
+]
+given.feeds = [
+  { source = "graph", table = "signins", complete_until = "-1d" },
+  { source = "report", table = "usage", complete_until = "-1d" },
+]
+given.gaps = [
+  { source = "graph", from_time = "-30d", to_time = "-29d", noticed_at = "-1d" },
+  { source = "report", from_time = "-60d", to_time = "-46d", noticed_at = "-1d" },
+  { source = "report", from_time = "-14d", to_time = "-10d", noticed_at = "-1d" },
+  { source = "relay", from_time = "-30d", to_time = "-29d", noticed_at = "-1d" },
+]
+finds = [{ fingerprint = "f2" }]
 ---*/
