@@ -184,7 +184,7 @@ def judged(
     """Hold what was said against what is so."""
     score = Score()
     by_sender = {row["sender"]: row for row in truth}
-    submitters = {sender: row for sender, row in by_sender.items() if row["category"] != "people"}
+    submitters = {sender: row for sender, row in by_sender.items() if row["category"] != "person"}
     for sender, row in submitters.items():
         is_so, said = row["state"], states.get(sender, {}).get("state", "unknown")
         if row["may_also_be"] and said != is_so:
