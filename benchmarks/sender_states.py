@@ -37,6 +37,8 @@ TARGETS = {"refused": 0.99, "does_still": 0.99, "migrated": 0.99, "went_silent":
 """Least precision and recall; `migrated` and `verified` are one answer, and the days between them are a definition."""
 MOST_FALSE_ALARMS = 1.0
 """Of silence, for 400 senders and a month."""
+NO_SENDERS = ("person", "relay_account")
+"""People, who are the background, and accounts that relays log in with, which send nothing as themselves."""
 SILENCE = "silence/went_silent"
 SAME = {"verified": "migrated"}
 SETTINGS = """\
@@ -184,7 +186,7 @@ def judged(
     """Hold what was said against what is so."""
     score = Score()
     by_sender = {row["sender"]: row for row in truth}
-    submitters = {sender: row for sender, row in by_sender.items() if row["category"] != "person"}
+    submitters = {sender: row for sender, row in by_sender.items() if row["category"] not in NO_SENDERS}
     for sender, row in submitters.items():
         is_so, said = row["state"], states.get(sender, {}).get("state", "unknown")
         if row["may_also_be"] and said != is_so:
@@ -212,6 +214,8 @@ def judged(
 def _was_silent(row: Mapping[str, Any], at: datetime) -> bool:
     """Return whether the sender had stopped by then, whatever the reason: refused, dead, retired, or mail missed."""
     ends = [row.get("died_at"), row.get("retired_on_purpose"), *(row.get("missed_mails") or [])[:1]]
+    if row and not row["logged_answers_with_sender"]:
+        ends.append(row["refused"]["first"])
     return any(datetime.fromisoformat(end) <= at for end in ends if end)
 
 

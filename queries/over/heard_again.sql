@@ -17,6 +17,7 @@ signs AS (
   WHERE sender_days.day >= CAST(open_findings.last_seen AS DATE)
     AND (sender_days.evidence <> 'deliveries' OR sender_days.kind = 'try')
     AND (sender_days.evidence <> 'signins' OR sender_days.outcome = 'accepted')
+    AND coalesce(sender_days.kind, '') <> 'eac_summary'
     AND (sender_days.last_at > open_findings.last_seen OR sender_days.day > CAST(open_findings.last_seen AS DATE))
   GROUP BY open_findings.fingerprint, sender_days.day
   HAVING sum(sender_days.events) > 0

@@ -28,6 +28,7 @@ logins AS (
     AND outcome = 'accepted'
     AND service = 'exchange_online'
     AND (evidence <> 'deliveries' OR kind = 'try')
+    AND coalesce(kind, '') <> 'eac_summary'
     AND sender <> ''
   GROUP BY sender, day, auth_protocol
 ),

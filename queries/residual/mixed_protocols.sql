@@ -26,6 +26,7 @@ logins AS (
     AND outcome = 'accepted'
     AND service = 'exchange_online'
     AND (evidence <> 'deliveries' OR kind = 'try')
+    AND coalesce(kind, '') <> 'eac_summary'
     AND sender <> ''
 ),
 by_sender AS (

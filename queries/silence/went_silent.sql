@@ -19,8 +19,9 @@ many_gaps = 6
 few_gaps = 2
 regular_times = 1.35
 slack_days = 2
-few_slack_share = 0.1
-spread_times = 2.0
+few_slack_share = 0.28
+closed_days = 4
+spread_times = 3.0
 people_days = 8
 people_share = 0.3
 few_quiet_days = 0.1
@@ -40,14 +41,20 @@ signs AS (
     AND sender <> ''
     AND (evidence <> 'deliveries' OR kind = 'try')
     AND (evidence <> 'signins' OR outcome = 'accepted')
+    -- A summary counts weeks under their last day, so it says nothing of any day.
+    AND coalesce(kind, '') <> 'eac_summary'
   GROUP BY sender, day, evidence, auth_protocol
   HAVING sum(events) > 0
 ),
 machines AS (
-  -- What is seen anywhere but in traces submits by itself; the rest are people, and tell which days are working days.
-  SELECT DISTINCT sender
-  FROM signs
-  WHERE evidence <> 'traces'
+  -- What submits by itself, and not only logs in; the rest are people, and tell which days are working days.
+  SELECT sender
+  FROM sender_days
+  WHERE day >= CAST($window_start AS DATE)
+    AND day < CAST($window_end AS DATE) + INTERVAL 1 DAY
+    AND service IN ('exchange_online', 'exchange_online_mx', 'hve', 'acs')
+    AND (evidence <> 'signins' OR outcome = 'accepted')
+  GROUP BY sender
 ),
 day_counts AS (
   SELECT
@@ -111,7 +118,7 @@ known_until AS (
   GROUP BY seen_in.sender
 ),
 active_days AS (
-  SELECT sender, day, sum(events) AS events, max(last_at) AS last_at
+  SELECT sender, day, bool_or(evidence <> 'signins') AS has_mail, max(last_at) AS last_at
   FROM signs
   GROUP BY sender, day
 ),
@@ -124,9 +131,11 @@ habits AS (
     max(active_days.day) AS last_day,
     max(active_days.last_at) AS last_at
   FROM active_days
+  JOIN machines ON machines.sender = active_days.sender
   JOIN numbered_days ON numbered_days.day = active_days.day
   CROSS JOIN all_days
   GROUP BY active_days.sender
+  HAVING bool_or(active_days.has_mail)
 ),
 counted_days AS (
   SELECT
@@ -147,6 +156,7 @@ rhythms AS (
     count(gap) AS gaps,
     greatest(min(gap), 1) AS least_gap,
     greatest(median(gap), 1) AS usual_gap,
+    greatest(percentile_cont(0.95) WITHIN GROUP (ORDER BY gap), 1) AS common_gap,
     greatest(max(gap), 1) AS longest_gap
   FROM steps
   GROUP BY sender
@@ -174,7 +184,8 @@ allowed AS (
         THEN rhythms.longest_gap + greatest($slack_days, $spread_times * (rhythms.longest_gap - rhythms.usual_gap))
       WHEN rhythms.gaps >= $few_gaps AND rhythms.longest_gap <= $regular_times * rhythms.least_gap
         THEN rhythms.longest_gap + greatest($slack_days, $few_slack_share * rhythms.longest_gap)
-    END AS most_days
+    END AS most_days,
+    CASE WHEN rhythms.gaps >= $many_gaps THEN greatest($closed_days, 2 * rhythms.common_gap + $slack_days) END AS most_days_when_closed
   FROM rhythms
 ),
 busy_days AS (
@@ -189,6 +200,12 @@ round_the_clock AS (
   GROUP BY sender
   HAVING count(*) >= $many_gaps AND percentile_cont(0.25) WITHIN GROUP (ORDER BY active_hours) >= $busy_hours
 ),
+protocols AS (
+  SELECT sender, max_by(auth_protocol, day) AS last_protocol
+  FROM signs
+  WHERE auth_protocol IN ('basic', 'oauth2')
+  GROUP BY sender
+),
 judged AS (
   SELECT
     habits.sender,
@@ -199,7 +216,16 @@ judged AS (
     rhythms.usual_gap,
     known_until.as_of,
     silences.silent_days,
-    greatest(allowed.most_days, CASE WHEN habits.is_of_working_days THEN $people_days ELSE 0 END) AS most_days,
+    -- Where passwords have ended for everybody, one that used them till then is missed much sooner.
+    CASE
+      WHEN protocols.last_protocol = 'basic' AND habits.last_day <= password_end.last_day + INTERVAL 1 DAY
+        THEN least(
+          coalesce(allowed.most_days, allowed.most_days_when_closed),
+          allowed.most_days_when_closed + CASE WHEN habits.is_of_working_days THEN $people_days - $closed_days ELSE 0 END
+        )
+      ELSE greatest(allowed.most_days, CASE WHEN habits.is_of_working_days THEN $people_days ELSE 0 END)
+    END AS most_days,
+    protocols.last_protocol,
     round_the_clock.most_hours,
     (epoch(known_until.as_of) - epoch(habits.last_at)) / 3600 AS silent_hours
   FROM habits
@@ -208,13 +234,9 @@ judged AS (
   JOIN allowed ON allowed.sender = habits.sender
   LEFT JOIN silences ON silences.sender = habits.sender
   LEFT JOIN round_the_clock ON round_the_clock.sender = habits.sender
+  LEFT JOIN protocols ON protocols.sender = habits.sender
+  LEFT JOIN password_end ON TRUE
   WHERE allowed.most_days IS NOT NULL
-),
-protocols AS (
-  SELECT sender, max_by(auth_protocol, day) AS last_protocol
-  FROM signs
-  WHERE auth_protocol IN ('basic', 'oauth2')
-  GROUP BY sender
 )
 SELECT
   judged.sender,
@@ -232,9 +254,8 @@ SELECT
       || CASE WHEN judged.is_of_working_days THEN ' working days' ELSE ' days' END
   END AS usually_comes,
   judged.silent_days AS days_without_mail,
-  protocols.last_protocol
+  judged.last_protocol
 FROM judged
-LEFT JOIN protocols ON protocols.sender = judged.sender
 WHERE judged.silent_days >= judged.most_days
   OR judged.silent_hours >= judged.most_hours
 ORDER BY first_seen, judged.sender

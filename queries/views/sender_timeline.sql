@@ -3,6 +3,13 @@ title = "What each sender did on each day: got in by which way, or was refused"
 ---*/
 -- A row of traces says that a mail got in and not how. What a log and a report both count is never added.
 WITH
+told_by_day AS (
+  -- A summary counts weeks under their last day; it is asked only about senders of whom nothing better tells.
+  SELECT DISTINCT sender
+  FROM sender_days
+  WHERE auth_protocol IN ('basic', 'oauth2')
+    AND coalesce(kind, '') <> 'eac_summary'
+),
 facts AS (
   SELECT
     *,
@@ -19,9 +26,11 @@ facts AS (
         'security_defaults', 'conditional_access'
       ) AS is_refused
   FROM (
-    SELECT *, coalesce(messages, events) AS mails, evidence <> 'deliveries' OR kind = 'try' AS is_try
+    SELECT sender_days.*, coalesce(messages, events) AS mails, evidence <> 'deliveries' OR kind = 'try' AS is_try
     FROM sender_days
-    WHERE sender <> ''
+    LEFT JOIN told_by_day ON told_by_day.sender = sender_days.sender
+    WHERE sender_days.sender <> ''
+      AND (told_by_day.sender IS NULL OR coalesce(kind, '') <> 'eac_summary')
   ) AS sums
 )
 SELECT

@@ -48,19 +48,23 @@ submitters AS (
   HAVING sum(by_password) + sum(by_oauth) + sum(by_another_way) + sum(by_log_in) + sum(refused) + sum(reported) > 0
 ),
 ways AS (
-  -- A day is of the new way when a log or report says so, or when mail got in and the report of the day has no password.
+  -- A day is of the new way when a log or report says so, when mail got in after passwords have ended for everybody, or
+  -- when mail got in and the report of the day has no password.
   SELECT
     timeline.sender,
     timeline.day,
     timeline.by_password > 0 AS is_by_password,
     timeline.by_password = 0 AND (
       timeline.by_oauth + timeline.by_another_way > 0
+      OR (timeline.traced + timeline.by_log_in > 0 AND timeline.day > passwords.last_day + INTERVAL 1 DAY)
       OR (timeline.traced > 0 AND timeline.refused = 0 AND reported_days.day IS NOT NULL AND reported_senders.sender IS NOT NULL)
     ) AS is_by_a_new_way,
-    timeline.by_oauth + timeline.by_another_way > 0 AS is_new_way_told,
+    timeline.by_oauth + timeline.by_another_way > 0
+      OR (timeline.traced + timeline.by_log_in > 0 AND timeline.day > passwords.last_day + INTERVAL 1 DAY) AS is_new_way_told,
     greatest(timeline.traced, timeline.by_log_in + timeline.by_another_way, timeline.reported) AS mails
   FROM timeline
   JOIN submitters ON submitters.sender = timeline.sender
+  LEFT JOIN password_end AS passwords ON TRUE
   LEFT JOIN reported_days ON reported_days.day = timeline.day
   LEFT JOIN (SELECT DISTINCT sender FROM timeline WHERE reported > 0) AS reported_senders
     ON reported_senders.sender = timeline.sender
