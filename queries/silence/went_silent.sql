@@ -21,6 +21,8 @@ regular_times = 1.35
 slack_days = 2
 few_slack_share = 0.28
 closed_days = 4
+known_days = 14
+seldom_days = 4
 spread_times = 3.0
 people_days = 8
 people_share = 0.3
@@ -118,7 +120,7 @@ known_until AS (
   GROUP BY seen_in.sender
 ),
 active_days AS (
-  SELECT sender, day, bool_or(evidence <> 'signins') AS has_mail, max(last_at) AS last_at
+  SELECT sender, day, bool_or(evidence <> 'signins') AS has_mail, bool_or(evidence = 'deliveries') AS is_logged, max(last_at) AS last_at
   FROM signs
   GROUP BY sender, day
 ),
@@ -129,6 +131,7 @@ habits AS (
     max(all_days.quiet_share) >= $few_quiet_days
       AND avg(CASE WHEN numbered_days.is_quiet THEN 1.0 ELSE 0.0 END) <= $people_share * max(all_days.quiet_share) AS is_of_working_days,
     max(active_days.day) AS last_day,
+    bool_or(active_days.is_logged) AS is_logged,
     max(active_days.last_at) AS last_at
   FROM active_days
   JOIN machines ON machines.sender = active_days.sender
@@ -147,13 +150,17 @@ counted_days AS (
   JOIN numbered_days ON numbered_days.day = active_days.day
 ),
 steps AS (
-  SELECT sender, number - lag(number) OVER (PARTITION BY sender ORDER BY day) AS gap
+  -- What came after passwords have ended is nobody's usual rhythm.
+  SELECT counted_days.sender, counted_days.number - lag(counted_days.number) OVER (PARTITION BY counted_days.sender ORDER BY counted_days.day) AS gap
   FROM counted_days
+  LEFT JOIN password_end ON TRUE
+  WHERE password_end.last_day IS NULL OR counted_days.day <= password_end.last_day + INTERVAL 1 DAY
 ),
 rhythms AS (
   SELECT
     sender,
     count(gap) AS gaps,
+    sum(gap) AS known_days,
     greatest(min(gap), 1) AS least_gap,
     greatest(median(gap), 1) AS usual_gap,
     greatest(percentile_cont(0.95) WITHIN GROUP (ORDER BY gap), 1) AS common_gap,
@@ -180,9 +187,11 @@ allowed AS (
   SELECT
     rhythms.sender,
     CASE
-      WHEN rhythms.gaps >= $many_gaps
+      WHEN rhythms.gaps >= $many_gaps AND rhythms.known_days >= $known_days
         THEN rhythms.longest_gap + greatest($slack_days, $spread_times * (rhythms.longest_gap - rhythms.usual_gap))
-      WHEN rhythms.gaps >= $few_gaps AND rhythms.longest_gap <= $regular_times * rhythms.least_gap
+      WHEN rhythms.gaps >= $few_gaps AND rhythms.known_days >= $known_days
+        AND rhythms.usual_gap >= $seldom_days
+        AND rhythms.longest_gap <= $regular_times * rhythms.least_gap
         THEN rhythms.longest_gap + greatest($slack_days, $few_slack_share * rhythms.longest_gap)
     END AS most_days,
     CASE WHEN rhythms.gaps >= $many_gaps THEN greatest($closed_days, 2 * rhythms.common_gap + $slack_days) END AS most_days_when_closed
@@ -216,9 +225,10 @@ judged AS (
     rhythms.usual_gap,
     known_until.as_of,
     silences.silent_days,
-    -- Where passwords have ended for everybody, one that used them till then is missed much sooner.
+    -- Where passwords have ended for everybody, one that used them till then is missed much sooner, unless a log would show
+    -- its refusal.
     CASE
-      WHEN protocols.last_protocol = 'basic' AND habits.last_day <= password_end.last_day + INTERVAL 1 DAY
+      WHEN protocols.last_protocol = 'basic' AND NOT habits.is_logged AND habits.last_day <= password_end.last_day + INTERVAL 1 DAY
         THEN least(
           coalesce(allowed.most_days, allowed.most_days_when_closed),
           allowed.most_days_when_closed + CASE WHEN habits.is_of_working_days THEN $people_days - $closed_days ELSE 0 END
@@ -236,7 +246,7 @@ judged AS (
   LEFT JOIN round_the_clock ON round_the_clock.sender = habits.sender
   LEFT JOIN protocols ON protocols.sender = habits.sender
   LEFT JOIN password_end ON TRUE
-  WHERE allowed.most_days IS NOT NULL
+  WHERE coalesce(allowed.most_days, allowed.most_days_when_closed) IS NOT NULL
 )
 SELECT
   judged.sender,

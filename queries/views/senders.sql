@@ -5,7 +5,7 @@ title = "The state of every sender, since when, and by which evidence"
 WITH
 terms AS (
   SELECT
-    120 AS days_looked_at,
+    400 AS days_looked_at,
     90 AS days_unused,
     14 AS days_to_verify,
     2 AS mails_to_verify,
