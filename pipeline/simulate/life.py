@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from pipeline.simulate.cloud import IN, LATER, REFUSED, Cloud
+from pipeline.simulate.cloud import IN, LATER, REFUSED, Answer, Cloud
 from pipeline.simulate.dice import Dice
 from pipeline.simulate.ledger import Attempt, Ledger, Mail, Try, Wanted
 from pipeline.simulate.logs import own
@@ -29,16 +29,13 @@ class Life:
     """Lives through all days; afterwards `ledger` holds what happened and `arrivals` what came to the relays."""
 
     def __init__(self, plan: Plan, tenant: Tenant, cloud: Cloud, ledger: Ledger) -> None:
-        self._plan = plan
-        self._tenant = tenant
-        self._cloud = cloud
-        self._ledger = ledger
+        self.plan, self.tenant, self.cloud, self.ledger = plan, tenant, cloud, ledger
         self._names = [person.address for person in tenant.people] or [f"office@{DOMAIN}"]
         self.arrivals: dict[str, list[Arrival]] = {host: [] for host in tenant.relays}
 
     def run(self) -> None:
         """Live through the days of all senders and people."""
-        for sender in (*self._tenant.senders, *self._tenant.people):
+        for sender in (*self.tenant.senders, *self.tenant.people):
             for number, device in enumerate(sender.devices):
                 _Days(self, sender, number, device).run()
 
@@ -59,22 +56,20 @@ class _Days:
     """The days of one device."""
 
     def __init__(self, life: Life, sender: Sender, number: int, device: Device) -> None:
-        self._life = life
-        self._start, self._end, self._first = life._plan.start, life._plan.end, life._plan.first  # noqa: SLF001
-        self._plan, self._tenant = life._plan, life._tenant  # noqa: SLF001 - the other half of this module
-        self._cloud, self._ledger = life._cloud, life._ledger  # noqa: SLF001 - as above
+        self._life, self._cloud, self._ledger = life, life.cloud, life.ledger
+        self._start, self._end, self._first = life.plan.start, life.plan.end, life.plan.first
         self._sender, self._number, self._device = sender, number, device
         self._facts = self._ledger.of(sender.address)
-        self._dice = Dice(self._plan.seed, "days", sender.address, number)
-        self._refused_since = NEVER
-        self._is_named = not self._dice.chance(self._tenant.rates["app_logs_without_sender"])
+        self._dice = Dice(life.plan.seed, "days", sender.address, number)
+        self._way, self._refused_since = "", NEVER
+        self._is_named = not self._dice.chance(life.tenant.rates["app_logs_without_sender"])
         self._size = self._dice.wide(900, 400_000)
         self._office = Office(device.site.region, device.site.zone, device.site.closes)
 
     def run(self) -> None:
         """Want mails day by day."""
-        day = date_of(self._plan.first) - timedelta(days=1)
-        last = date_of(self._plan.end) + timedelta(days=1)
+        day = date_of(self._first) - timedelta(days=1)
+        last = date_of(self._end) + timedelta(days=1)
         while day <= last:
             for moment in self._device.rhythm.wants(day, self._office, self._dice):
                 if self._is_there(moment):
@@ -89,6 +84,8 @@ class _Days:
     def _want(self, moment: int) -> None:
         device = self._device
         way = device.way_at(moment)
+        if way != self._way:
+            self._way, self._refused_since = way, NEVER  # people hear that it was mended
         if moment >= device.dead or self._has_given_up(moment):
             self._facts.missed.append((moment, self._number))
             return
@@ -99,7 +96,7 @@ class _Days:
             self._sender.subject or subject_of(self._sender.category, self._dice),
             self._message_id(moment),
         )
-        if way == "basic" and device.path in self._tenant.relays:
+        if way == "basic" and device.path in self._life.tenant.relays:
             arrival = Arrival(moment, self._sender, self._number, device, wanted)
             self._life.arrivals[device.path].append(arrival)
         else:
@@ -143,29 +140,33 @@ class _Days:
         return ":" in self._device.path and moment >= self._start
 
     def _try(self, moment: int, wanted: Wanted, way: str) -> str:
-        device, sender = self._device, self._sender
-        way_in = "graph" if way == "outlook" else way
-        answer = self._cloud.ask(moment, sender, way_in, wanted.message_id, self._dice)
-        if way == "outlook" and answer.kind == LATER:
-            answer = answer.__class__(IN, "")
+        """Try once, note what came of it, and return how it ended."""
+        answer = self._ask(moment, wanted, way)
+        is_logged = self._is_logged(moment)
         if answer.kind == IN:
             self._refused_since = NEVER
             self._ledger.mails.append(self._mail(moment, wanted, way))
-        if answer.kind == REFUSED:
+        elif answer.kind == REFUSED:
             self._refused_since = min(self._refused_since, moment)
-        is_logged = self._is_logged(moment)
         if answer.kind != LATER:
-            named = self._is_named or device.path.startswith("msmtp")
-            self._facts.tries.append(Try(moment, self._number, way, answer.kind == IN, is_logged, named))
+            is_named = self._is_named or self._device.path.startswith("msmtp")
+            self._facts.tries.append(Try(moment, self._number, way, answer.kind == IN, is_logged, is_named))
         if is_logged:
-            address = sender.address if self._is_named else ""
-            helo = device.helo
-            attempt = Attempt(
-                moment, address, sender.address, wanted, way, answer, device.name, device.ip_at(moment), helo
-            )
-            program, host = device.path.split(":")
-            self._ledger.logs.add(host, own.FILES[program], own.lines(program, attempt, self._dice))
+            self._log(moment, wanted, way, answer)
         return answer.kind
+
+    def _ask(self, moment: int, wanted: Wanted, way: str) -> Answer:
+        if way == "outlook":  # waits in the outbox until it gets in
+            return Answer(IN, "")
+        return self._cloud.ask(moment, self._sender, way, wanted.message_id, self._dice)
+
+    def _log(self, moment: int, wanted: Wanted, way: str, answer: Answer) -> None:
+        device, account = self._device, self._sender.address
+        address = account if self._is_named else ""
+        ip = device.ip_at(moment)
+        attempt = Attempt(moment, address, account, wanted, way, answer, device.name, ip, device.helo)
+        program, host = device.path.split(":")
+        self._ledger.logs.add(host, own.FILES[program], own.lines(program, attempt, self._dice))
 
     def _mail(self, moment: int, wanted: Wanted, way: str) -> Mail:
         ip = self._device.public_ip
