@@ -18,7 +18,7 @@ mitre       = ["T1078.004"]
 new_days = 7
 learning_days = 30
 most_usual_networks = 3
-min_log_ins = 1
+least_log_ins = 1
 ---*/
 WITH
 log_ins AS (
@@ -102,7 +102,7 @@ JOIN usual
 WHERE first_day >= CAST($window_end AS DATE) - $new_days * INTERVAL 1 DAY
   AND known_since <= first_day - $learning_days * INTERVAL 1 DAY
   AND usual_networks <= $most_usual_networks
-  AND log_ins >= $min_log_ins
+  AND log_ins >= $least_log_ins
 ORDER BY first_seen DESC, networks.sender, networks.network
 /*---
 [[case]]

@@ -16,10 +16,10 @@ import pytest
 
 from alerts.channels import email
 from alerts.message import Message
+from pipeline.following import pull
 from pipeline.ingest import run_source
 from pipeline.lake import Lake
 from pipeline.recognise import recognise
-from pipeline.sources.files import pull
 from queries.detect import detect
 from queries.detection import detections
 from queries.history import Noted, latest
@@ -238,7 +238,8 @@ CORPUS = {
         postfix(
             "echo",
             "error[14]: QID: to=<ops@partner.example>, relay=none, delay=1, delays=0/0/0/1, dsn=4.7.30, "
-            f"status=deferred (delivery temporarily suspended: SASL authentication failed; server {MICROSOFT} said: {SIGNED})",
+            "status=deferred (delivery temporarily suspended: SASL authentication failed; "
+            f"server {MICROSOFT} said: {SIGNED})",
         ),
         "rescuable_queue",
     ),
@@ -295,8 +296,8 @@ def seen(empty_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
     with Lake.open(shutil.copytree(empty_lake, folder / "lake")) as lake:
         run_source(lake, "near", lambda position: pull(files, position, recognise, UTC, to_the_end=True), lambda: NOW)
-        for each in detections():
-            detect(lake, each, NOW)
+        for detection in detections():
+            detect(lake, detection, NOW)
         senders = lake.rows("SELECT DISTINCT split_part(sender, '@', 1) AS name FROM deliveries")
         return Seen(frozenset(row["name"] for row in senders), tuple(latest(lake)))
 

@@ -89,6 +89,11 @@ def hint(name: str, others: int = 0, /, *, whose: SenderFacts | None = None, **k
     return render_finding_hint(which.remedy, which, found, others, whose or about(found, which))
 
 
+def hint_with(name: str, column: str, value: str) -> str:
+    which = detection(name)
+    return render_finding_hint(which.remedy, which, {**finding(name), column: value}, 0, None)
+
+
 def message(name: str) -> Message:
     which = detection(name)
     case = next(each for each in which.cases if each["finds"])
@@ -187,10 +192,10 @@ def test_hostile_values_stay_text(name: str) -> None:
     [("smtp_auth_spray", "client_ip"), ("smtp_auth_brute_force", "account"), ("basic_reenabled", "name")],
 )
 def test_a_hostile_value_stays_one_literal_of_a_command(name: str, column: str) -> None:
-    plain = [skeleton(line) for _, line in commands(hint(name, **{column: "x"}))]
+    plain = [skeleton(line) for _, line in commands(hint_with(name, column, "x"))]
 
     for title, value in SHORT_ENOUGH.items():
-        shown = [skeleton(line) for _, line in commands(hint(name, **{column: value}))]
+        shown = [skeleton(line) for _, line in commands(hint_with(name, column, value))]
 
         assert shown == plain, title
 
