@@ -25,7 +25,7 @@ STATES = (
 )
 SURPRISE = 7.0
 """Nats of silence that stand out: one in 1,100."""
-_SUSPICION = 4.0
+_SUSPICION = 5.0
 _RECENT = 90 * DAY
 _TRIED = 14 * DAY
 _SETTLED = 3 * DAY
@@ -44,9 +44,8 @@ class Judgement:
     def unsure(self, states: list[str], why: str) -> Judgement:
         """Return the same state with others that cannot be told from it."""
         added = [state for state in states if state != self.state and state not in self.may_also_be]
-        return Judgement(
-            self.state, self.may_also_be + added, "; ".join(filter(None, (self.why, why if added else "")))
-        )
+        reasons = dict.fromkeys(filter(None, (*self.why.split("; "), why if added else "")))
+        return Judgement(self.state, self.may_also_be + added, "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -23,7 +22,12 @@ Since = list[tuple[int, T]]
 
 def value_at(since: Since[T], moment: int) -> T:
     """Return the value that holds at `moment`."""
-    return since[max(0, bisect_right(since, moment, key=lambda each: each[0]) - 1)][1]
+    found = since[0][1]
+    for start, value in since[1:]:
+        if start > moment:
+            break
+        found = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
