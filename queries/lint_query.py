@@ -25,7 +25,7 @@ GIVEN = frozenset({"window_start", "window_end", "complete_until"})
 """Parameters that every detection may use and none declares."""
 _STARTS = frozenset({"window_start"})
 _ENDS = frozenset({"window_end", "complete_until"})
-_TOLD_ONCE = frozenset({"exposure", "gaps", "sender_states"})
+_TOLD_ONCE = frozenset({"exposure", "gaps", "password_end", "sender_states"})
 """Tables that say what is so until they say otherwise: the last word on a thing holds, however old it is."""
 
 _COMPARISONS = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between)
