@@ -6,7 +6,8 @@ the day before are put in place and read, and who went silent is asked, as the s
 held against the truth, and every alarm of a silent sender against what that sender really did at the time.
 
 What an all-knowing observer could not tell from the files (`may_also_be` in the truth) counts for neither side and is
-printed. Exits 1 when a target is missed.
+printed; so does a sender without any rhythm that has stopped in fact, called silent or not. Exits 1 when a target is
+missed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ MOST_FALSE_ALARMS = 1.0
 NO_SENDERS = ("person", "relay_account")
 """People, who are the background, and accounts that relays log in with, which send nothing as themselves."""
 SILENCE = "silence/went_silent"
+SILENT = "went_silent"
 SAME = {"verified": "migrated"}
 SETTINGS = """\
 [lake]
@@ -188,11 +190,12 @@ def judged(
     by_sender = {row["sender"]: row for row in truth}
     submitters = {sender: row for sender, row in by_sender.items() if row["category"] not in NO_SENDERS}
     for sender, row in submitters.items():
-        is_so, said = row["state"], states.get(sender, {}).get("state", "unknown")
-        if row["may_also_be"] and said != is_so:
+        is_so, said = _state_of(row), states.get(sender, {}).get("state", "unknown")
+        may_also_be = [*row["may_also_be"], *([SILENT] if row["is_irregular"] and _was_silent(row, last) else [])]
+        if may_also_be and said != is_so:
             score.unsure += 1
-            if said not in row["may_also_be"]:
-                score.wrong.append(f"  seed {seed} {sender}: unsure {is_so} or {row['may_also_be']}, said {said}")
+            if said not in may_also_be:
+                score.wrong.append(f"  seed {seed} {sender}: unsure {is_so} or {may_also_be}, said {said}")
             continue
         one, other = SAME.get(is_so, is_so), SAME.get(said, said)
         score.pairs[one, other] += 1
@@ -209,6 +212,12 @@ def judged(
                 f"{alarm['since']:%Y-%m-%d} ({row.get('category')}, {row.get('rhythm')}, {row.get('notes')})"
             )
     return score
+
+
+def _state_of(row: Mapping[str, Any]) -> str:
+    """Return the true state; a sender that has never used anything but OAuth counts as one that has left its password."""
+    is_oauth_only = row["oauth"]["first"] and not row["basic_successes"]["first"] and not row["refused"]["first"]
+    return "migrated" if is_oauth_only and row["state"] in {"unknown", "can_still"} else str(row["state"])
 
 
 def _was_silent(row: Mapping[str, Any], at: datetime) -> bool:

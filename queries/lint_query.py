@@ -121,6 +121,8 @@ def _window(query: ParsedQuery) -> Iterator[Fault]:
 
 
 def _is_bounded_by_time(name: str) -> bool:
+    if name in _TOLD_ONCE:
+        return False
     return any(table in TIME_KEPT and table not in _TOLD_ONCE for table in tables_behind(name))
 
 

@@ -153,6 +153,7 @@ def test_each_source_detection_and_the_delivery_is_a_job_that_is_never_skipped(t
         "delivery",
         "maintenance",
         "reload",
+        "states",
         *(f"detection {each.id}" for each in running.service.detections()),
     }
     for job in jobs.values():
@@ -191,6 +192,7 @@ def test_delivery_waits_for_no_source_and_no_detection(tmp_path: Path) -> None:
         "delivery": "delivery",
         "maintenance": "maintenance",
         "reload": "detections",
+        "states": "detections",
     }
 
 

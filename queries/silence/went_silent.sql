@@ -20,12 +20,12 @@ few_gaps = 2
 regular_times = 1.35
 slack_days = 2
 few_slack_share = 0.28
-closed_days = 4
+closed_days = 6
 known_days = 14
 seldom_days = 4
 spread_times = 3.0
-people_days = 8
-people_share = 0.3
+people_days = 11
+people_share = 0.5
 few_quiet_days = 0.1
 quiet_share = 0.5
 hole_share = 0.05
@@ -233,7 +233,8 @@ judged AS (
           coalesce(allowed.most_days, allowed.most_days_when_closed),
           allowed.most_days_when_closed + CASE WHEN habits.is_of_working_days THEN $people_days - $closed_days ELSE 0 END
         )
-      ELSE greatest(allowed.most_days, CASE WHEN habits.is_of_working_days THEN $people_days ELSE 0 END)
+      WHEN habits.is_of_working_days AND allowed.most_days < $people_days THEN $people_days
+      ELSE allowed.most_days
     END AS most_days,
     protocols.last_protocol,
     round_the_clock.most_hours,

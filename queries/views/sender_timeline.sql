@@ -45,6 +45,7 @@ SELECT
   CAST(coalesce(sum(mails) FILTER (WHERE is_refused), 0) AS BIGINT) AS refused,
   min(first_at) FILTER (WHERE is_refused) AS first_refused_at,
   max(last_at) FILTER (WHERE is_refused) AS last_refused_at,
+  min(first_at) FILTER (WHERE is_traced OR is_by_log_in OR is_by_another_way) AS first_in_at,
   max(last_at) FILTER (WHERE is_traced OR is_by_log_in OR is_by_another_way) AS last_in_at,
   max(last_at) FILTER (WHERE is_by_oauth OR is_by_another_way) AS last_new_way_at,
   string_agg(DISTINCT evidence, ', ' ORDER BY evidence) AS evidence

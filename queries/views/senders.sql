@@ -107,6 +107,7 @@ new_way_use AS (
     count(*) FILTER (WHERE password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day) AS new_days,
     count(*) FILTER (WHERE ways.is_new_way_told AND (password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day)) AS told_days,
     count(*) FILTER (WHERE ways.is_new_way_told AND ways.day < password_use.last_password_day) AS mixed_days,
+    count(*) FILTER (WHERE NOT ways.is_new_way_told AND ways.day < password_use.last_password_day) AS untold_days_before,
     sum(ways.mails) FILTER (WHERE password_use.last_password_day IS NULL OR ways.day > password_use.last_password_day) AS new_mails
   FROM ways
   LEFT JOIN password_use ON password_use.sender = ways.sender
@@ -134,9 +135,15 @@ streaks AS (
   SELECT
     last_days.sender,
     count(*) FILTER (WHERE recent.refused > 0 AND recent.day > CAST(last_days.last_in_at AS DATE)) AS days_refused_since,
-    count(*) FILTER (WHERE recent.refused = 0 AND recent.day > CAST(last_days.last_refused_at AS DATE)) AS days_in_since
+    count(*) FILTER (WHERE recent.refused = 0 AND recent.day > CAST(last_days.last_refused_at AS DATE)) AS days_in_since,
+    count(*) FILTER (
+      WHERE recent.last_in_at > last_days.first_refused_at
+        AND (recent.last_in_at < last_days.last_refused_at OR recent.first_in_at < last_days.last_refused_at AND recent.first_in_at > last_days.first_refused_at)
+    ) AS days_of_both
   FROM last_days
   JOIN recent ON recent.sender = last_days.sender
+  CROSS JOIN terms
+  WHERE recent.days_ago <= terms.recent_days
   GROUP BY last_days.sender
 ),
 refusals AS (
@@ -147,7 +154,11 @@ refusals AS (
       WHEN last_days.last_in_at IS NULL OR last_days.last_in_at < last_days.first_refused_at THEN 'all'
       WHEN streaks.days_refused_since >= terms.settled_days THEN 'all'
       WHEN last_days.last_in_at > last_days.last_refused_at
-        AND (streaks.days_in_since >= terms.settled_days OR last_days.last_new_way_at > last_days.last_refused_at) THEN 'no'
+        AND (
+          streaks.days_in_since >= terms.settled_days
+          OR last_days.last_new_way_at > last_days.last_refused_at
+          OR streaks.days_of_both = 0
+        ) THEN 'no'
       ELSE 'some'
     END AS are_refused,
     last_days.last_in_at,
@@ -264,7 +275,11 @@ facts AS (
     new_way_use.new_mails,
     -- A sender of both ways has left its password only when that was not seen for longer than ever before.
     (password_use.last_password_day IS NULL AND new_way_use.told_days > 0 OR new_way_use.last_new_day > password_use.last_password_day)
-      AND new_way_use.new_days >= CASE WHEN new_way_use.told_days > 0 THEN 1 ELSE terms.settled_days END
+      -- That a report does not name it is worth more where the report always did.
+      AND new_way_use.new_days >= CASE
+        WHEN new_way_use.told_days > 0 OR new_way_use.untold_days_before = 0 THEN 1
+        ELSE terms.settled_days
+      END
       AND (
         new_way_use.mixed_days = 0
         OR date_diff('day', password_use.last_password_day, new_way_use.last_new_day) > password_use.longest_gap + terms.days_of_the_new_way

@@ -23,6 +23,7 @@ BY_OAUTH = {"evidence": "usage", "auth_protocol": "oauth2", "outcome": "accepted
 BY_CONNECTOR = {"evidence": "deliveries", "kind": "try", "outcome": "accepted", "service": "exchange_online_mx"}
 TRACED = {"evidence": "traces", "outcome": "delivered"}
 REFUSED = {"evidence": "deliveries", "kind": "try", "outcome": "rejected", "reply_class": "basic_retired"}
+BOTH = [REFUSED, TRACED, REFUSED]
 OF_ANOTHER = {
     "evidence": "usage",
     "auth_protocol": "oauth2",
@@ -84,7 +85,7 @@ MOVED = STILL | days(21, 30, BY_OAUTH)
 PROVEN = STILL | days(21, 40, BY_OAUTH)
 BACK = MOVED | days(31, 33, BY_PASSWORD)
 ALL_REFUSED = STILL | days(21, 24, REFUSED)
-SOME_REFUSED = STILL | days(21, 22, REFUSED, TRACED)
+SOME_REFUSED = STILL | days(21, 22, *BOTH)
 
 TRANSITIONS: list[tuple[str, str, dict[int, list[dict[str, Any]]], int, int, dict[str, Any]]] = [
     # from, to, what happens, the day before and the day after, what else is known on the second day
@@ -92,8 +93,8 @@ TRANSITIONS: list[tuple[str, str, dict[int, list[dict[str, Any]]], int, int, dic
     ("unknown", "does_still", days(5, 6, BY_PASSWORD), 4, 5, {}),
     ("unknown", "migrated", days(5, 6, BY_OAUTH), 4, 5, {}),
     ("unknown", "refused", days(5, 6, REFUSED), 4, 5, {}),
-    ("unknown", "partly_refused", days(5, 6, REFUSED, TRACED), 4, 5, {}),
-    ("can_still", "partly_refused", days(5, 6, REFUSED, TRACED), 4, 5, MAY),
+    ("unknown", "partly_refused", days(5, 6, *BOTH), 4, 5, {}),
+    ("can_still", "partly_refused", days(5, 6, *BOTH), 4, 5, MAY),
     ("can_still", "does_still", days(5, 6, BY_PASSWORD), 4, 5, MAY),
     ("can_still", "migrated", days(5, 6, BY_OAUTH), 4, 5, MAY),
     ("can_still", "refused", days(5, 6, REFUSED), 4, 5, MAY),
@@ -105,7 +106,7 @@ TRANSITIONS: list[tuple[str, str, dict[int, list[dict[str, Any]]], int, int, dic
     ("partly_refused", "refused", SOME_REFUSED | days(23, 25, REFUSED), 22, 25, {}),
     ("partly_refused", "does_still", SOME_REFUSED | days(23, 27, BY_PASSWORD, TRACED), 22, 27, {}),
     ("partly_refused", "migrated", SOME_REFUSED | days(23, 23, BY_OAUTH, TRACED), 22, 23, {}),
-    ("refused", "partly_refused", ALL_REFUSED | days(25, 25, TRACED, REFUSED), 24, 25, {}),
+    ("refused", "partly_refused", ALL_REFUSED | days(25, 25, *BOTH), 24, 25, {}),
     ("refused", "does_still", ALL_REFUSED | days(25, 29, BY_PASSWORD, TRACED), 24, 29, {}),
     ("refused", "migrated", ALL_REFUSED | days(25, 25, BY_CONNECTOR), 24, 25, {}),
     ("refused", "regressed", MOVED | days(31, 33, REFUSED) | days(34, 38, BY_PASSWORD, TRACED), 33, 38, {}),
@@ -116,15 +117,15 @@ TRANSITIONS: list[tuple[str, str, dict[int, list[dict[str, Any]]], int, int, dic
     ("migrated", "does_still", STILL | days(21, 22, BY_OAUTH) | days(23, 24, BY_PASSWORD), 22, 23, {}),
     ("migrated", "regressed", BACK, 30, 31, {}),
     ("migrated", "refused", MOVED | days(31, 32, REFUSED), 30, 31, {}),
-    ("migrated", "partly_refused", MOVED | days(31, 32, REFUSED, TRACED), 30, 31, {}),
+    ("migrated", "partly_refused", MOVED | days(31, 32, *BOTH), 30, 31, {}),
     ("migrated", "went_silent", MOVED, 30, 40, silent(30)),
     ("verified", "regressed", PROVEN | days(41, 42, BY_PASSWORD), 40, 41, {}),
     ("verified", "refused", PROVEN | days(41, 42, REFUSED), 40, 41, {}),
-    ("verified", "partly_refused", PROVEN | days(41, 42, REFUSED, TRACED), 40, 41, {}),
+    ("verified", "partly_refused", PROVEN | days(41, 42, *BOTH), 40, 41, {}),
     ("verified", "went_silent", PROVEN, 40, 50, silent(40)),
     ("regressed", "migrated", BACK | days(34, 44, BY_OAUTH), 33, 44, {}),
     ("regressed", "refused", BACK | days(34, 34, REFUSED), 33, 34, {}),
-    ("regressed", "partly_refused", BACK | days(34, 34, REFUSED, TRACED), 33, 34, {}),
+    ("regressed", "partly_refused", BACK | days(34, 34, *BOTH), 33, 34, {}),
     ("regressed", "went_silent", BACK, 33, 43, silent(33)),
 ]
 IDS = [f"{before} to {after}" for before, after, *_ in TRANSITIONS]
@@ -171,7 +172,7 @@ def test_whatever_happens_only_arrows_that_are_drawn_are_taken(spans: list[tuple
         "password": [BY_PASSWORD],
         "oauth": [BY_OAUTH],
         "refused": [REFUSED],
-        "mixed": [REFUSED, TRACED],
+        "mixed": BOTH,
         "nothing": [],
     }
     happened: dict[int, list[dict[str, Any]]] = {}
