@@ -215,7 +215,7 @@ def judged(
 
 
 def _state_of(row: Mapping[str, Any]) -> str:
-    """Return the true state; a sender that has never used anything but OAuth counts as one that has left its password."""
+    """Return the true state; a sender that has only ever used OAuth counts as one that has left its password."""
     is_oauth_only = row["oauth"]["first"] and not row["basic_successes"]["first"] and not row["refused"]["first"]
     return "migrated" if is_oauth_only and row["state"] in {"unknown", "can_still"} else str(row["state"])
 

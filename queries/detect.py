@@ -27,6 +27,7 @@ from queries.finding import Finding, merge
 from queries.history import Ending, Noted, entries, latest, noted_of, over_entries
 from queries.sql_files import sql_file
 
+_HOW_FAR = ("feeds", "cursors")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OPEN_FINDINGS = pa.schema(
     [
@@ -69,7 +70,7 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
         newest = lake.snapshot()
         cursor = _cursor(lake, detection, newest)
         windows = _windows(lake, detection, cursor, newest, now, in_one_window=in_one_window)
-        if not windows:
+        if not windows and not _may_end_by_itself(lake, detection):
             return outcome
         found = _found(lake, detection, windows)
     with lake.writing():
@@ -85,6 +86,12 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
     outcome.ended = len(ended)
     outcome.noted = [noted_of(row) for row in opened + ended]
     return outcome
+
+
+def _may_end_by_itself(lake: Lake, detection: Detection) -> bool:
+    """Return whether something is open that ends by how far all was read, which brings no row of its own."""
+    ending = sql_file("over", detection.over_when).sql
+    return any(table in ending for table in _HOW_FAR) and any(noted.is_open for noted in latest(lake, detection.id))
 
 
 def _windows(

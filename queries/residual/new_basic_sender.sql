@@ -16,7 +16,7 @@ false_positives = "A device that is used less than once a quarter; a mailbox tha
 [params]
 new_days = 7
 learning_days = 30
-min_messages = 1
+least_messages = 1
 ---*/
 WITH
 logins AS (
@@ -59,7 +59,7 @@ SELECT
 FROM by_sender
 WHERE first_day >= CAST($window_end AS DATE) - $new_days * INTERVAL 1 DAY
   AND first_day >= known_since + $learning_days * INTERVAL 1 DAY
-  AND messages >= $min_messages
+  AND messages >= $least_messages
 ORDER BY first_seen, sender
 /*---
 [[case]]
