@@ -127,7 +127,7 @@ def _parts_at(node: exp.Expr) -> Iterator[tuple[exp.Expr, bool]]:
     match node:
         case exp.Where() | exp.Having() | exp.Qualify():
             yield from _parts(node.this)
-        case exp.Join() if node.args.get("on"):
+        case exp.Join() if not isinstance(node.args.get("on"), exp.Boolean | None):  # ON TRUE asks for nothing
             yield from _parts(node.args["on"])
         case exp.Case():
             for branch in node.args["ifs"]:

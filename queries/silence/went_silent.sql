@@ -264,7 +264,7 @@ SELECT
     ELSE 'every ' || CAST(CAST(round(judged.usual_gap) AS BIGINT) AS VARCHAR)
       || CASE WHEN judged.is_of_working_days THEN ' working days' ELSE ' days' END
   END AS usually_comes,
-  judged.silent_days AS days_without_mail,
+  CAST(judged.silent_days AS BIGINT) AS days_without_mail,
   judged.last_protocol
 FROM judged
 WHERE judged.silent_days >= judged.most_days
@@ -309,4 +309,243 @@ given.sender_days = [
   { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-120d", times = 121, step = "1d" },
 ]
 finds = []
+
+[[case]]
+name  = "tells each rhythm from the days on which the office works, which was closed for three weeks in October"
+given.feeds = [{ table = "traces" }, { table = "deliveries" }]
+given.sender_days = [
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "emil@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "emil@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "on-leave@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "on-leave@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 55, step = "1d" },
+  { sender = "left@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 30, step = "1d" },
+  { sender = "well@contoso.example", evidence = "deliveries", day = "-120d", times = 120, step = "1d" },
+  { sender = "due-20@contoso.example", evidence = "deliveries", day = "-56d", times = 3, step = "20d" },
+  { sender = "work-20@contoso.example", evidence = "deliveries", day = "-120d", times = 2, step = "20d" },
+  { sender = "work-20@contoso.example", evidence = "deliveries", day = "-60d" },
+  { sender = "all-20@contoso.example", evidence = "deliveries", day = "-119d", times = 4, step = "20d" },
+  { sender = "work-10@contoso.example", evidence = "deliveries", day = "-120d", times = 4, step = "10d" },
+  { sender = "work-10@contoso.example", evidence = "deliveries", day = "-60d", times = 2, step = "10d" },
+  { sender = "all-5@contoso.example", evidence = "deliveries", day = "-120d", times = 15, step = "5d" },
+  { sender = "all-30@contoso.example", evidence = "deliveries", day = "-108d", times = 3, step = "30d" },
+  { sender = "work-5@contoso.example", evidence = "deliveries", day = "-120d", times = 8, step = "5d" },
+  { sender = "work-5@contoso.example", evidence = "deliveries", day = "-60d", times = 5, step = "5d" },
+  { sender = "all-7@contoso.example", evidence = "deliveries", day = "-115d", times = 12, step = "7d" },
+  { sender = "work-1@contoso.example", evidence = "deliveries", day = "-120d", times = 40, step = "1d" },
+  { sender = "work-1@contoso.example", evidence = "deliveries", day = "-60d", times = 26, step = "1d" },
+  { sender = "all-1@contoso.example", evidence = "deliveries", day = "-120d", times = 90, step = "1d" },
+]
+finds = [
+  { sender = "work-20@contoso.example", usually_comes = "every month", days_without_mail = 59 },
+  { sender = "all-20@contoso.example", usually_comes = "every 20 days", days_without_mail = 58 },
+  { sender = "all-5@contoso.example", usually_comes = "every 5 days", days_without_mail = 49 },
+  { sender = "work-10@contoso.example", usually_comes = "every 10 working days", days_without_mail = 49 },
+  { sender = "all-30@contoso.example", usually_comes = "every month", days_without_mail = 47 },
+  { sender = "work-5@contoso.example", usually_comes = "every week", days_without_mail = 39 },
+  { sender = "all-7@contoso.example", usually_comes = "every week", days_without_mail = 37 },
+  { sender = "work-1@contoso.example", usually_comes = "on working days", days_without_mail = 34 },
+  { sender = "all-1@contoso.example", usually_comes = "every day", days_without_mail = 30 },
+]
+
+[[case]]
+name  = "at Christmas it waits for whom the holidays silence, and not for a machine that worked on through them"
+given.feeds = [{ table = "traces" }, { table = "deliveries" }]
+given.sender_days = [
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 46, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 46, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 46, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 46, step = "1d" },
+  { sender = "emil@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 46, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "deliveries", day = "-60d", times = 46, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "deliveries", day = "-60d", times = 55, step = "1d" },
+  { sender = "mon1@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon2@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon3@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon4@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon5@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon6@contoso.example", evidence = "deliveries", day = "-60d", times = 60, step = "1d" },
+]
+finds = [{ sender = "nas@contoso.example", usually_comes = "every day", days_without_mail = 5 }]
+
+[[case]]
+name  = "misses within a day what comes in every hour of the day, once that is known for a week"
+given.feeds = [{ table = "deliveries" }]
+given.sender_days = [
+  { sender = "mon@contoso.example", evidence = "deliveries", hours = 0xFFFFFF, day = "-30d", last_at = "-30d", times = 30, step = "1d" },
+  { sender = "well@contoso.example", evidence = "deliveries", hours = 0xFFFFFF, day = "-29d", last_at = "-698h", times = 30, step = "1d" },
+  { sender = "shop@contoso.example", evidence = "deliveries", hours = 0x03FC00, day = "-30d", last_at = "-30d", times = 30, step = "1d" },
+  { sender = "backup@contoso.example", evidence = "deliveries", hours = 0xFFFFFF, day = "-17d", last_at = "-17d", times = 3, step = "7d" },
+  { sender = "new@contoso.example", evidence = "deliveries", hours = 0xFFFFFF, day = "-8d", last_at = "-8d", times = 6, step = "1d" },
+]
+finds = [{ sender = "mon@contoso.example", usually_comes = "all day and night", days_without_mail = 0, last_seen = 2026-12-30T23:00:00Z }]
+
+[[case]]
+name  = "takes no held mail, failed log-in, summary or withdrawn trace for a sign of life, and misses nobody who only logs in"
+given.feeds = [{ table = "traces" }, { table = "deliveries" }, { table = "usage" }, { table = "signins" }]
+given.sender_days = [
+  { sender = "crm@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 47, step = "1d" },
+  { sender = "crm@contoso.example", evidence = "signins", kind = {}, outcome = "accepted", auth_protocol = "oauth2", day = "-60d", times = 47, step = "1d" },
+  { sender = "crm@contoso.example", evidence = "signins", kind = {}, outcome = "rejected", auth_protocol = "oauth2", day = "-13d", times = 14, step = "1d" },
+  { sender = "erp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", day = "-60d", times = 48, step = "1d" },
+  { sender = "erp@contoso.example", evidence = "usage", kind = "eac_summary", auth_protocol = "basic", day = "-2d" },
+  { sender = "nas@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", day = "-60d", times = 48, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "unknown", day = "-12d" },
+  { sender = "nas@contoso.example", evidence = "deliveries", kind = "held", auth_protocol = "basic", day = "-11d", times = 12, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "unknown", day = "-60d" },
+  { sender = "scan@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 50, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-2d" },
+  { sender = "scan@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-2d", events = -1 },
+  { sender = "still-logs-in@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 47, step = "1d" },
+  { sender = "still-logs-in@contoso.example", evidence = "signins", kind = {}, outcome = "accepted", day = "-60d", times = 60, step = "1d" },
+  { sender = "only-logs-in@contoso.example", evidence = "signins", kind = {}, outcome = "accepted", day = "-60d", times = 47, step = "1d" },
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 47, step = "1d" },
+  { sender = "anna@contoso.example", evidence = "signins", kind = {}, outcome = "rejected", day = "-60d", times = 60, step = "1d" },
+  { sender = "", evidence = "deliveries", kind = "try", day = "-60d", times = 48, step = "1d" },
+  { sender = "mon1@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon2@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon3@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon4@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon5@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon6@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+  { sender = "mon7@contoso.example", evidence = "deliveries", kind = "try", day = "-60d", times = 60, step = "1d" },
+]
+finds = [
+  { sender = "crm@contoso.example", days_without_mail = 13, last_protocol = "oauth2" },
+  { sender = "erp@contoso.example", days_without_mail = 12, last_protocol = "basic" },
+  { sender = "nas@contoso.example", days_without_mail = 11, last_protocol = "basic" },
+  { sender = "scan@contoso.example", days_without_mail = 10 },
+]
+
+[[case]]
+name  = "judges each sender up to when what shows it was read, a report only where nothing else does"
+given.feeds = [
+  { table = "traces" },
+  { table = "usage", complete_until = "-20d" },
+  { table = "exposure", complete_until = "-40d" },
+]
+given.sender_days = [
+  { sender = "nas@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 50, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "usage", kind = "smtp_cs_report", day = "-60d", times = 39, step = "1d" },
+  { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", day = "-60d", times = 39, step = "1d" },
+  { sender = "mon1@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "mon2@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "mon3@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-60d", times = 60, step = "1d" },
+]
+finds = [{ sender = "nas@contoso.example", days_without_mail = 10 }]
+
+[[case]]
+name  = "misses one whose gaps differ once many of them are known, but nothing that was tried out for some days"
+given.feeds = [{ table = "deliveries" }]
+given.sender_days = [
+  { sender = "odd@contoso.example", evidence = "deliveries", day = "-90d", times = 25, step = "3d" },
+  { sender = "odd@contoso.example", evidence = "deliveries", day = "-89d", times = 25, step = "3d" },
+  { sender = "ten-days@contoso.example", evidence = "deliveries", day = "-40d", times = 10, step = "1d" },
+  { sender = "three-mails@contoso.example", evidence = "deliveries", day = "-40d", times = 3, step = "5d" },
+  { sender = "two-weeks@contoso.example", evidence = "deliveries", day = "-60d", times = 6, step = "3d" },
+  { sender = "other@contoso.example", evidence = "deliveries", day = "-90d", times = 90, step = "1d" },
+]
+finds = [{ sender = "odd@contoso.example", days_without_mail = 16 }]
+
+[[case]]
+name  = "once passwords have ended it misses sooner whoever used one till then, unless a log would show the refusal"
+given.feeds = [{ table = "traces" }, { table = "deliveries" }, { table = "usage" }]
+given.sender_days = [
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "emil@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-120d", times = 40, step = "1d" },
+  { sender = "emil@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-60d", times = 60, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-120d", times = 10, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-95d", times = 88, step = "1d" },
+  { sender = "desk@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-120d", times = 10, step = "1d" },
+  { sender = "desk@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-95d", times = 15, step = "1d" },
+  { sender = "desk@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-60d", times = 53, step = "1d" },
+  { sender = "relay@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-120d", times = 10, step = "1d" },
+  { sender = "relay@contoso.example", evidence = "deliveries", kind = "try", auth_protocol = "basic", outcome = "accepted", day = "-95d", times = 88, step = "1d" },
+  { sender = "crm@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "oauth2", outcome = "accepted", day = "-120d", times = 10, step = "1d" },
+  { sender = "crm@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "oauth2", outcome = "accepted", day = "-95d", times = 88, step = "1d" },
+]
+finds = [{ sender = "nas@contoso.example", usually_comes = "every day", days_without_mail = 7, last_protocol = "basic" }]
+
+[[case]]
+name  = "what came after passwords have ended is no rhythm, and whoever came on after it is not missed sooner"
+given.feeds = [{ table = "traces" }, { table = "usage" }]
+given.sender_days = [
+  { sender = "mfp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-90d", times = 10, step = "1d" },
+  { sender = "mfp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-65d", times = 36, step = "1d" },
+  { sender = "on@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-90d", times = 10, step = "1d" },
+  { sender = "on@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-65d", times = 36, step = "1d" },
+  { sender = "on@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-29d", times = 10, step = "1d" },
+  { sender = "once@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-90d", times = 61, step = "1d" },
+  { sender = "once@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-19d" },
+  { sender = "rare@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-43d", times = 2, step = "5d" },
+  { sender = "rare@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-30d" },
+  { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
+]
+finds = [{ sender = "mfp@contoso.example", days_without_mail = 29 }, { sender = "once@contoso.example", days_without_mail = 18 }]
+
+[[case]]
+name  = "looks at the first day of the window and not before it, nor at a clock that is ahead"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "old@contoso.example", evidence = "traces", kind = {}, day = "-201d", times = 3, step = "30d" },
+  { sender = "edge@contoso.example", evidence = "traces", kind = {}, day = "-200d", times = 3, step = "30d" },
+  { sender = "nas@contoso.example", evidence = "traces", kind = {}, day = "-200d", times = 190, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "traces", kind = {}, service = {}, day = "1d" },
+  { sender = "past@contoso.example", evidence = "usage", day = "-201d" },
+  { sender = "past@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-200d", times = 180, step = "1d" },
+  { sender = "next@contoso.example", evidence = "usage", day = "1d" },
+  { sender = "next@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-200d", times = 180, step = "1d" },
+  { sender = "mon1@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-200d", times = 200, step = "1d" },
+  { sender = "mon2@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-200d", times = 200, step = "1d" },
+  { sender = "mon3@contoso.example", evidence = "traces", kind = {}, service = {}, day = "-200d", times = 200, step = "1d" },
+]
+finds = [
+  { sender = "edge@contoso.example", usually_comes = "every month", days_without_mail = 139 },
+  { sender = "nas@contoso.example", usually_comes = "every day", days_without_mail = 10 },
+]
+
+[[case]]
+name  = "waits two weeks of working days for what people use, because people go on holiday"
+given.feeds = [{ table = "traces" }]
+given.sender_days = [
+  { sender = "mfp@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 11, step = "7d" },
+  { sender = "mfp@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-86d", times = 11, step = "7d" },
+  { sender = "mfp@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-85d", times = 11, step = "7d" },
+  { sender = "mfp@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-84d", times = 11, step = "7d" },
+  { sender = "mfp@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-83d", times = 11, step = "7d" },
+  { sender = "gone@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 10, step = "7d" },
+  { sender = "gone@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-86d", times = 10, step = "7d" },
+  { sender = "gone@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-85d", times = 10, step = "7d" },
+  { sender = "gone@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-84d", times = 10, step = "7d" },
+  { sender = "gone@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-83d", times = 10, step = "7d" },
+  { sender = "other1@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 13, step = "7d" },
+  { sender = "other1@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-86d", times = 13, step = "7d" },
+  { sender = "other1@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-85d", times = 13, step = "7d" },
+  { sender = "other1@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-84d", times = 13, step = "7d" },
+  { sender = "other1@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-83d", times = 13, step = "7d" },
+  { sender = "other2@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 13, step = "7d" },
+  { sender = "other2@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-86d", times = 13, step = "7d" },
+  { sender = "other2@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-85d", times = 13, step = "7d" },
+  { sender = "other2@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-84d", times = 13, step = "7d" },
+  { sender = "other2@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-83d", times = 13, step = "7d" },
+  { sender = "nas@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 88, step = "1d" },
+]
+finds = [{ sender = "gone@contoso.example", usually_comes = "on working days", days_without_mail = 13 }]
 ---*/
