@@ -60,6 +60,7 @@ given.sender_days = [
   { sender = "nas@contoso.example", evidence = "deliveries", kind = "held", outcome = "deferred", day = "-1d", last_at = "-1d" },
   { sender = "nas@contoso.example", evidence = "signins", outcome = "rejected", day = "-1d", last_at = "-1d" },
   { sender = "nas@contoso.example", evidence = "traces", outcome = "pending", day = "-1d", events = 0 },
+  { sender = "nas@contoso.example", evidence = "usage", kind = "eac_summary", day = "-1d" },
   { sender = "other@contoso.example", evidence = "traces", outcome = "delivered", day = "-1d", last_at = "-1d" },
 ]
 finds = []

@@ -147,4 +147,13 @@ given.sender_days = [
   { sender = "scan@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-2d" },
 ]
 finds = [{ sender = "erp@contoso.example", days_of_oauth = 9 }, { sender = "scan@contoso.example", days_of_oauth = 9 }]
+
+[[case]]
+name  = "stays silent for a summary that counts the weeks before the change once more"
+given.sender_days = [
+  { sender = "erp@contoso.example", auth_protocol = "basic", outcome = "accepted", day = "-30d" },
+  { sender = "erp@contoso.example", auth_protocol = "oauth2", outcome = "accepted", day = "-28d", times = 20, step = "1d" },
+  { sender = "erp@contoso.example", kind = "eac_summary", auth_protocol = "basic", outcome = "accepted", day = "-2d" },
+]
+finds = []
 ---*/

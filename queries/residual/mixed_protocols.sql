@@ -111,4 +111,12 @@ finds = [
   { sender = "erp@contoso.example", still_with_a_password = "erp-old" },
   { sender = "scan@contoso.example", still_with_a_password = "192.0.2.7" },
 ]
+
+[[case]]
+name  = "stays silent for a summary that counts the weeks before the change once more"
+given.sender_days = [
+  { sender = "scan@contoso.example", kind = "eac_summary", auth_protocol = "basic", outcome = "accepted", day = "-9d", times = 3, step = "2d" },
+  { sender = "scan@contoso.example", auth_protocol = "oauth2", outcome = "accepted", day = "-9d", times = 8, step = "1d" },
+]
+finds = []
 ---*/
