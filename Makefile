@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # pip asks rustc for its version, and a rustc that is rustup's makes a folder in HOME for it.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
-.PHONY: demo test check lock system clean python
+.PHONY: demo test check lock system states clean python
 
 demo: $(VENV)/.demo            ## run the whole pipeline over the sample data
 	@$(BIN)/authsunset demo --into demo-output
@@ -26,6 +26,9 @@ check: $(VENV)/.test
 
 system: $(VENV)/.test          ## the tests that need Debian packages too
 	@$(BIN)/pytest -m system --basetemp $(VENV)/tmp
+
+states: $(VENV)/.test          ## two simulated tenants against their truth; about ten minutes
+	@$(BIN)/python -m benchmarks.sender_states --seeds 2,6 --step-days 2
 
 lock:                          ## write the lock files anew
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build -o requirements.txt pyproject.toml
