@@ -6,8 +6,8 @@ the day before are put in place and read, and who went silent is asked, as the s
 held against the truth, and every alarm of a silent sender against what that sender really did at the time.
 
 What an all-knowing observer could not tell from the files (`may_also_be` in the truth) counts for neither side and is
-printed; so does a sender without any rhythm that has stopped in fact, called silent or not. Exits 1 when a target is
-missed.
+printed. So do two kinds of which two things are true: a sender without any rhythm that has stopped in fact, and one
+that never used a password and gets in by another way. Exits 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def judged(
     by_sender = {row["sender"]: row for row in truth}
     submitters = {sender: row for sender, row in by_sender.items() if row["category"] not in NO_SENDERS}
     for sender, row in submitters.items():
-        is_so, said = _state_of(row), states.get(sender, {}).get("state", "unknown")
-        may_also_be = [*row["may_also_be"], *([SILENT] if row["is_irregular"] and _was_silent(row, last) else [])]
+        is_so, said = row["state"], states.get(sender, {}).get("state", "unknown")
+        may_also_be = [*row["may_also_be"], *_just_as_well(row, last)]
         if may_also_be and said != is_so:
             score.unsure += 1
             if said not in may_also_be:
@@ -214,10 +214,12 @@ def judged(
     return score
 
 
-def _state_of(row: Mapping[str, Any]) -> str:
-    """Return the true state; a sender that has only ever used OAuth counts as one that has left its password."""
-    is_oauth_only = row["oauth"]["first"] and not row["basic_successes"]["first"] and not row["refused"]["first"]
-    return "migrated" if is_oauth_only and row["state"] in {"unknown", "can_still"} else str(row["state"])
+def _just_as_well(row: Mapping[str, Any], last: datetime) -> list[str]:
+    """Return what may be said of a sender besides, because two answers are true of it."""
+    found = [SILENT] if row["is_irregular"] and _was_silent(row, last) else []
+    if not row["basic_successes"]["first"] and not row["refused"]["first"]:
+        found += ["migrated", "verified"]  # it never used a password, and its mail gets in by another way
+    return found
 
 
 def _was_silent(row: Mapping[str, Any], at: datetime) -> bool:

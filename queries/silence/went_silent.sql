@@ -21,6 +21,7 @@ regular_times = 1.35
 slack_days = 2
 few_slack_share = 0.26
 closed_days = 6
+long_after_days = 21
 known_days = 14
 seldom_days = 4
 spread_times = 3.0
@@ -188,13 +189,16 @@ allowed AS (
     rhythms.sender,
     CASE
       WHEN rhythms.gaps >= $many_gaps AND rhythms.known_days >= $known_days
-        THEN rhythms.longest_gap + greatest($slack_days, $spread_times * (rhythms.longest_gap - rhythms.usual_gap))
+        -- One run may be left out without anybody minding.
+        THEN rhythms.longest_gap
+          + greatest($slack_days, rhythms.usual_gap + 1, $spread_times * (rhythms.longest_gap - rhythms.usual_gap))
       WHEN rhythms.gaps >= $few_gaps AND rhythms.known_days >= $known_days
         AND rhythms.usual_gap >= $seldom_days
         AND rhythms.longest_gap <= $regular_times * rhythms.least_gap
         THEN rhythms.longest_gap + greatest($slack_days, $few_slack_share * rhythms.longest_gap)
     END AS most_days,
-    CASE WHEN rhythms.gaps >= $many_gaps THEN greatest($closed_days, 2 * rhythms.common_gap + $slack_days) END AS most_days_when_closed
+    CASE WHEN rhythms.gaps >= $many_gaps THEN greatest($closed_days, 2 * rhythms.common_gap + $slack_days) END AS most_days_when_closed,
+    CASE WHEN rhythms.gaps >= $few_gaps THEN greatest($closed_days, rhythms.common_gap + $slack_days) END AS most_days_long_after
   FROM rhythms
 ),
 busy_days AS (
@@ -228,10 +232,15 @@ judged AS (
     -- Where passwords have ended for everybody, one that used them till then is missed much sooner, unless a log would show
     -- its refusal.
     CASE
-      WHEN protocols.last_protocol = 'basic' AND NOT habits.is_logged AND habits.last_day <= password_end.last_day + INTERVAL 1 DAY
+      WHEN protocols.last_protocol = 'basic' AND NOT habits.is_logged
+        AND habits.last_day <= password_end.last_day + INTERVAL 1 DAY
         THEN least(
-          coalesce(allowed.most_days, allowed.most_days_when_closed),
-          allowed.most_days_when_closed + CASE WHEN habits.is_of_working_days THEN $people_days - $closed_days ELSE 0 END
+          allowed.most_days,
+          CASE
+            WHEN CAST(known_until.as_of AS DATE) >= password_end.last_day + $long_after_days * INTERVAL 1 DAY
+              THEN allowed.most_days_long_after
+            ELSE allowed.most_days_when_closed
+          END + CASE WHEN habits.is_of_working_days THEN $people_days - $closed_days ELSE 0 END
         )
       WHEN habits.is_of_working_days AND allowed.most_days < $people_days THEN $people_days
       ELSE allowed.most_days
@@ -247,7 +256,6 @@ judged AS (
   LEFT JOIN round_the_clock ON round_the_clock.sender = habits.sender
   LEFT JOIN protocols ON protocols.sender = habits.sender
   LEFT JOIN password_end ON TRUE
-  WHERE coalesce(allowed.most_days, allowed.most_days_when_closed) IS NOT NULL
 )
 SELECT
   judged.sender,
@@ -268,7 +276,7 @@ SELECT
   judged.last_protocol
 FROM judged
 WHERE judged.silent_days >= judged.most_days
-  OR judged.silent_hours >= judged.most_hours
+  OR (judged.most_days IS NOT NULL AND judged.silent_hours >= judged.most_hours)
 ORDER BY first_seen, judged.sender
 /*---
 [[case]]
@@ -493,12 +501,17 @@ given.sender_days = [
   { sender = "once@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-19d" },
   { sender = "rare@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-43d", times = 2, step = "5d" },
   { sender = "rare@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-30d" },
+  { sender = "twice@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-43d", times = 2, step = "5d" },
   { sender = "anna@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
   { sender = "berta@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
   { sender = "carl@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
   { sender = "dora@contoso.example", evidence = "traces", kind = {}, service = {}, auth_protocol = {}, day = "-90d", times = 90, step = "1d" },
 ]
-finds = [{ sender = "mfp@contoso.example", days_without_mail = 29 }, { sender = "once@contoso.example", days_without_mail = 18 }]
+finds = [
+  { sender = "mfp@contoso.example", days_without_mail = 29 },
+  { sender = "rare@contoso.example", days_without_mail = 29 },
+  { sender = "once@contoso.example", days_without_mail = 18 },
+]
 
 [[case]]
 name  = "looks at the first day of the window and not before it, nor at a clock that is ahead"
@@ -548,4 +561,19 @@ given.sender_days = [
   { sender = "nas@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, day = "-87d", times = 88, step = "1d" },
 ]
 finds = [{ sender = "gone@contoso.example", usually_comes = "on working days", days_without_mail = 13 }]
+
+[[case]]
+name  = "soon after passwords have ended, whoever came each day is missed, and whoever came a few times is not yet"
+given.feeds = [{ table = "traces" }, { table = "usage" }]
+given.sender_days = [
+  { sender = "mfp@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-70d", times = 60, step = "1d" },
+  { sender = "nas@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-70d", times = 60, step = "1d" },
+  { sender = "crm@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-70d", times = 60, step = "1d" },
+  { sender = "few@contoso.example", evidence = "usage", kind = "smtp_cs_report", auth_protocol = "basic", outcome = "accepted", day = "-14d", times = 4, step = "1d" },
+  { sender = "anna@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, service = {}, auth_protocol = {}, day = "-70d", times = 70, step = "1d" },
+  { sender = "berta@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, service = {}, auth_protocol = {}, day = "-70d", times = 70, step = "1d" },
+  { sender = "carl@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, service = {}, auth_protocol = {}, day = "-70d", times = 70, step = "1d" },
+  { sender = "dora@contoso.example", evidence = "traces", outcome = "delivered", kind = {}, service = {}, auth_protocol = {}, day = "-70d", times = 70, step = "1d" },
+]
+finds = [{ sender = "crm@contoso.example" }, { sender = "mfp@contoso.example" }, { sender = "nas@contoso.example" }]
 ---*/

@@ -11,6 +11,7 @@ terms AS (
     2 AS mails_to_verify,
     5 AS recent_days,
     3 AS settled_days,
+    45 AS days_a_refusal_counts,
     3 AS days_of_the_new_way
 ),
 feed_ends AS (
@@ -146,10 +147,40 @@ streaks AS (
   WHERE recent.days_ago <= terms.recent_days
   GROUP BY last_days.sender
 ),
+devices_seen AS (
+  -- A log that names no device is one of them.
+  SELECT
+    sender_days.sender,
+    coalesce(sender_days.client_ip, sender_days.client_name, '') AS device,
+    max(sender_days.last_at) FILTER (WHERE sender_days.outcome = 'accepted') AS last_in_at,
+    max(sender_days.last_at) FILTER (WHERE sender_days.outcome IN ('rejected', 'deferred') AND sender_days.reply_class IN (
+      'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
+      'security_defaults', 'conditional_access'
+    )) AS last_refused_at
+  FROM sender_days
+  CROSS JOIN known
+  CROSS JOIN terms
+  WHERE sender_days.day >= CAST(known.newest AS DATE) - terms.days_a_refusal_counts * INTERVAL 1 DAY
+    AND sender_days.evidence = 'deliveries'
+    AND sender_days.kind = 'try'
+    AND sender_days.service IS NOT NULL
+    AND sender_days.service <> 'other'
+  GROUP BY sender_days.sender, coalesce(sender_days.client_ip, sender_days.client_name, '')
+),
+left_out AS (
+  -- Of several devices, one whose last try was refused, whatever the others do.
+  SELECT sender
+  FROM devices_seen
+  GROUP BY sender
+  HAVING count(*) > 1
+    AND count(*) FILTER (WHERE last_refused_at IS NOT NULL AND (last_in_at IS NULL OR last_in_at < last_refused_at)) > 0
+),
 refusals AS (
   SELECT
     last_days.sender,
     CASE
+      WHEN left_out.sender IS NOT NULL AND last_days.last_in_at IS NOT NULL AND coalesce(last_days.last_in_at > last_days.last_refused_at, TRUE)
+        THEN 'some'
       WHEN last_days.last_refused_at IS NULL THEN 'no'
       WHEN last_days.last_in_at IS NULL OR last_days.last_in_at < last_days.first_refused_at THEN 'all'
       WHEN streaks.days_refused_since >= terms.settled_days THEN 'all'
@@ -165,6 +196,7 @@ refusals AS (
     last_days.last_refused_at
   FROM last_days
   JOIN streaks ON streaks.sender = last_days.sender
+  LEFT JOIN left_out ON left_out.sender = last_days.sender
   CROSS JOIN terms
 ),
 refused_since AS (
