@@ -8,7 +8,7 @@ here is only when it changed, for those who ask how the migration went.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.lake import Lake
@@ -28,11 +28,11 @@ STATES = (
 
 _CHANGED = """
 WITH latest AS (
-  SELECT sender, state, since
+  SELECT sender, state, noted_at
   FROM sender_states
   QUALIFY row_number() OVER (PARTITION BY sender ORDER BY noted_at DESC) = 1
 )
-SELECT senders.sender, senders.state, senders.since, senders.because, senders.confidence
+SELECT senders.sender, senders.state, senders.since, senders.because, senders.confidence, latest.noted_at AS before
 FROM senders
 LEFT JOIN latest ON latest.sender = senders.sender
 WHERE senders.state IS DISTINCT FROM coalesce(latest.state, 'unknown')
@@ -56,5 +56,10 @@ def note_states(lake: Lake, now: datetime) -> int:
         changed = lake.rows(_CHANGED)
     if changed:
         with lake.writing():
-            lake.insert("sender_states", [{**row, "noted_at": now} for row in changed])
+            lake.insert("sender_states", [{**row, "noted_at": _after(row.pop("before"), now)} for row in changed])
     return len(changed)
+
+
+def _after(before: datetime | None, now: datetime) -> datetime:
+    """Return `now`, or just after `before` where the clock was set back: the latest row is the state."""
+    return max(now, before + timedelta(microseconds=1)) if before else now

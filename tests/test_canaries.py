@@ -21,6 +21,7 @@ from pipeline.reading import read
 from pipeline.recognise import FORMATS, always
 from queries.detect import detect
 from queries.detection import detections
+from queries.published import publish
 from tests.conftest import NOW
 from tests.pipeline.formats.test_samples import AS_OF, SAMPLES, format_of
 
@@ -116,6 +117,7 @@ def test_a_password_in_the_input_of_every_format_is_nowhere_in_the_lake_and_in_n
             ),
             lambda: NOW,
         )
+    publish(lake)
     for each in detections():
         detect(lake, each, NOW, in_one_window=True)
     plan(lake, ["oncall"], NOW, timedelta(days=1))

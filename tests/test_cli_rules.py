@@ -86,8 +86,8 @@ def test_list_tells_how_it_went_when_each_was_asked_last(settings: Path, tmp_pat
     without = authsunset("rules", "list", "--format", "json", cwd=elsewhere)
 
     states = {row["id"]: row["state"] for row in json.loads(listed.out)}
-    assert states["rejection/basic_auth_refused"] == "ok"
-    assert states["health/job_failing"] == ""
+    assert states["rejection/basic_auth_refused"] == "nodata"  # nothing has been read yet
+    assert states["health/job_failing"] == "ok"
     assert {row["state"] for row in json.loads(without.out)} == {""}
 
 

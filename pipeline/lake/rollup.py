@@ -81,11 +81,11 @@ _PARTIAL_SUMS = {
 _RECIPIENTS = {
     "deliveries": """
         SELECT CAST(event_time AS DATE) AS day, 'deliveries' AS evidence, sender,
-          split_part(recipient, '@', 2) AS recipient_domain, count(*) AS events
+          split_part(recipient, '@', -1) AS recipient_domain, count(*) AS events
         FROM new_rows WHERE kind = 'try' AND sender <> '' AND contains(recipient, '@') GROUP BY ALL""",
     "traces": """
         SELECT CAST(received_at AS DATE) AS day, 'traces' AS evidence, sender,
-          split_part(recipient, '@', 2) AS recipient_domain, count(*) AS events
+          split_part(recipient, '@', -1) AS recipient_domain, count(*) AS events
         FROM new_rows WHERE is_first AND sender <> '' AND contains(recipient, '@') GROUP BY ALL""",
 }
 

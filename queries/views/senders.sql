@@ -219,7 +219,7 @@ silences AS (
 switches AS (
   SELECT scope, name, smtp_auth_disabled, basic_smtp_allowed, policy, seen_at
   FROM exposure
-  QUALIFY row_number() OVER (PARTITION BY scope, name ORDER BY seen_at DESC, event_id) = 1
+  QUALIFY row_number() OVER (PARTITION BY scope, name ORDER BY seen_at DESC, event_id DESC) = 1
 ),
 tenant_switch AS (
   SELECT bool_or(smtp_auth_disabled) AS smtp_auth_disabled, max(policy) AS policy

@@ -23,6 +23,7 @@ from pipeline.recognise import recognise
 from queries.detect import detect
 from queries.detection import detections
 from queries.history import Noted, latest
+from queries.published import publish
 from tests.conftest import NOW
 
 SENTENCE = "550 5.7.30 Basic authentication is not supported for Client Submission."
@@ -295,6 +296,7 @@ def seen(empty_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     files = sorted(map(str, folder.iterdir()))
 
     with Lake.open(shutil.copytree(empty_lake, folder / "lake")) as lake:
+        publish(lake)
         run_source(lake, "near", lambda position: pull(files, position, recognise, UTC, to_the_end=True), lambda: NOW)
         for detection in detections():
             detect(lake, detection, NOW)

@@ -21,11 +21,12 @@ from tests.fixtures.make_lake import LOGS_END
 REFUSED = "rejection/basic_auth_refused"
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Path:
-    """Return the settings of a lake whose only log has had no line for three days."""
-    settings = settings_in(tmp_path)
-    shutil.copy(SAMPLE_DATA / "relay01" / "mail.iso.log", tmp_path / "logs" / "mail.log")
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the settings of a lake whose only log has had no line for three days; the last test brings some."""
+    folder = tmp_path_factory.mktemp("stopped")
+    settings = settings_in(folder)
+    shutil.copy(SAMPLE_DATA / "relay01" / "mail.iso.log", folder / "logs" / "mail.log")
     for days in (0, 3):
         service = Service(load(settings), now=lambda days=days: LOGS_END + timedelta(days=days))  # type: ignore[misc]
         with service.lake() as lake:
