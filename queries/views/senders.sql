@@ -386,11 +386,11 @@ SELECT
     ELSE 'medium'
   END AS confidence,
   volumes.evidence,
-  coalesce(volumes.mails, 0) AS mails_in_30_days,
+  CAST(coalesce(volumes.mails, 0) AS BIGINT) AS mails_in_30_days,
   coalesce(clients.devices, 0) AS devices,
   clients.clients,
-  coalesce(recipients.inside, 0) AS inside,
-  coalesce(recipients.outside, 0) AS outside,
+  CAST(coalesce(recipients.inside, 0) AS BIGINT) AS inside,
+  CAST(coalesce(recipients.outside, 0) AS BIGINT) AS outside,
   CAST(states.last_password_day AS TIMESTAMPTZ) AS last_password,
   states.last_in_at AS last_accepted,
   volumes.last_day,
@@ -445,5 +445,19 @@ finds = [
   { sender = "idle@contoso.example", state = "can_still" },
   { sender = "off@contoso.example", state = "unknown" },
   { sender = "person@contoso.example", state = "unknown" },
+]
+
+[[case]]
+name = "one of several devices whose last try was refused is not hidden by the others; a single one that gets in otherwise has moved"
+given.feeds = [{ table = "traces" }, { table = "deliveries" }]
+given.sender_days = [
+  { sender = "several@contoso.example", evidence = "deliveries", kind = "try", outcome = "accepted", service = "exchange_online_mx", client_ip = "192.0.2.1", day = "-20d", times = 20, step = "1d", first_at = "-20d", last_at = "-20d" },
+  { sender = "several@contoso.example", evidence = "deliveries", kind = "try", outcome = "rejected", reply_class = "basic_retired", client_ip = "192.0.2.2", day = "-15d", first_at = "-15d", last_at = "-15d" },
+  { sender = "single@contoso.example", evidence = "deliveries", kind = "try", outcome = "rejected", reply_class = "basic_retired", client_ip = "192.0.2.3", day = "-10d", first_at = "-10d", last_at = "-10d" },
+  { sender = "single@contoso.example", evidence = "deliveries", kind = "try", outcome = "accepted", service = "exchange_online_mx", client_ip = "192.0.2.3", day = "-9d", times = 9, step = "1d", first_at = "-9d", last_at = "-9d" },
+]
+finds = [
+  { sender = "several@contoso.example", state = "partly_refused" },
+  { sender = "single@contoso.example", state = "migrated" },
 ]
 ---*/
