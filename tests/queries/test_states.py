@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.cases import case_connection
+from queries.cases import Bench
 from queries.states import STATES
 from tests.cli import ROOT
 
 SENDER = "scan@contoso.example"
+BENCH: list[Bench] = []
 DAY_0 = datetime(2026, 10, 1, tzinfo=UTC)
 
 BY_PASSWORD = {"evidence": "usage", "auth_protocol": "basic", "outcome": "accepted", "messages": 3}
@@ -31,6 +33,15 @@ OF_ANOTHER = {
     "messages": 1,
     "sender": "x@contoso.example",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bench() -> Iterator[None]:
+    """Have one DuckDB with empty tables for all questions; making it takes longer than asking."""
+    with Bench.open() as opened:
+        BENCH.append(opened)
+        yield
+        BENCH.clear()
 
 
 def state_on(day: int, happened: dict[int, list[dict[str, Any]]], **also: Any) -> str:
@@ -50,7 +61,7 @@ def state_on(day: int, happened: dict[int, list[dict[str, Any]]], **also: Any) -
         for order, event in enumerate([*happened.get(number, []), OF_ANOTHER])
     ]
     feeds = [{"table": table, "complete_until": at(day + 1)} for table in ("usage", "traces", "deliveries")]
-    with case_connection({"given": {"sender_days": rows, "feeds": feeds, **also}}) as connection:
+    with BENCH[0].given({"given": {"sender_days": rows, "feeds": feeds, **also}}) as connection:
         found = connection.execute("SELECT state FROM senders WHERE sender = ?", [SENDER]).fetchall()
     return str(found[0][0]) if found else "unknown"
 
@@ -194,7 +205,7 @@ def test_a_source_that_stops_verifies_nobody() -> None:
     ]
     stopped = [{"table": "traces", "complete_until": at(25)}, {"table": "usage", "complete_until": at(60)}]
 
-    with case_connection({"given": {"sender_days": rows, "feeds": stopped}}) as connection:
+    with BENCH[0].given({"given": {"sender_days": rows, "feeds": stopped}}) as connection:
         [(state,)] = connection.execute("SELECT state FROM senders WHERE sender = ?", [SENDER]).fetchall()
 
     assert state == "migrated"
