@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.errors import SettingsError
 from pipeline.kinds import known
 from pipeline.secret import Secret
 from pipeline.settings import Settings, load, read, where
+from tests.cli import ROOT
 
 CANARY = "hunter2-canary"
 
@@ -335,3 +337,23 @@ def test_nothing_of_the_settings_shows_a_secret(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("AUTHSUNSET_TEST_PASSWORD", CANARY)
 
     assert CANARY not in repr(read_well(tmp_path, WHOLE))
+
+
+EXAMPLES = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "sources.md").read_text("utf-8"), re.DOTALL)
+MICROSOFT = next(each for each in EXAMPLES if "[microsoft]" in each)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: "+".join(re.findall(r"kind = \"(\w+)\"", each)))
+def test_the_settings_that_the_pages_of_the_sources_show_are_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    for name in re.findall(r"env = \"(\w+)\"", example):
+        monkeypatch.setenv(name, secret.read_text())
+    whole = example if "[microsoft]" in example else MICROSOFT.partition("[source")[0] + example
+
+    path = tmp_path / "authsunset.toml"
+    path.write_text(re.sub(r"file = \"[^\"]+\"", f'file = "{secret.as_posix()}"', whole), "utf-8")
+
+    assert read(path)[1] == []
