@@ -32,7 +32,7 @@ quiet_share = 0.5
 hole_share = 0.05
 min_people = 5
 busy_hours = 18
-least_hours = 6
+least_hours = 20
 ---*/
 WITH
 signs AS (
