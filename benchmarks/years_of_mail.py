@@ -248,7 +248,9 @@ def build(folder: Path, rows: int, say: Callable[[str], None]) -> None:
 def spare(lake: Lake, folder: Path) -> None:
     """Hold the memory of this lake to a few gigabytes, beside a disk that it may spill to."""
     lake.connection.execute("SET memory_limit = '5GB'")
-    lake.connection.execute(f"SET temp_directory = '{(folder.parent / 'spill').as_posix()}'")
+    spill = (folder.parent.parent / "spill").as_posix()
+    if lake.one("SELECT current_setting('temp_directory')") != spill:  # once used, it cannot be set again
+        lake.connection.execute(f"SET temp_directory = '{spill}'")
 
 
 def _fill(lake: Lake, table: str, count: int, say: Callable[[str], None]) -> None:
