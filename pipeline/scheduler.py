@@ -267,7 +267,7 @@ def _note(service: Service, cycle: Cycle, books: Books) -> None:
     names = [
         *(f"source {name}" for name in service.settings.sources),
         *(f"detection {each.id}" for each in service.detections()),
-        *("delivery", "maintenance"),
+        *("states", "delivery", "maintenance"),
         *(f"channel {name}" for name in service.settings.channels),
     ]
     books.only([*names, RELOADED])  # of which a service beside us may have written

@@ -153,6 +153,14 @@ class Service:
         """Keep the states of senders that have changed; return how many have."""
         return note_states(lake, self.now())
 
+    def states_when_they_can(self, lake: Lake) -> list[str]:
+        """Keep the states of senders within a cycle; return what failed."""
+        try:
+            self.states(lake)
+        except AuthsunsetError as error:
+            return [f"states: {error}"]
+        return []
+
     def alert(self, lake: Lake) -> tuple[AlertOutcome, list[str]]:
         """Plan what is to be said, and send what is due."""
         settings = self.settings
@@ -192,7 +200,7 @@ class Service:
         done.failures += failures
         done.detected, failures = self.detect(lake)
         done.failures += failures
-        self.states(lake)
+        done.failures += self.states_when_they_can(lake)
         done.alerted, failures = self.alert(lake)
         done.failures += failures
         done.failures += self.maintain_when_due(lake)

@@ -86,7 +86,7 @@ def verdicts_of(cycle: Cycle, jobs: Sequence[str]) -> dict[str, str]:
     through = {f"source {each.source}": trouble_of(each) for each in cycle.ingested}
     through |= {f"detection {each.detection}": "" for each in cycle.detected}
     through |= {f"channel {name}": answer for name, answer in cycle.alerted.answers.items()}
-    return {"delivery": "", "maintenance": ""} | _failed(jobs, cycle.failures) | through
+    return {"states": "", "delivery": "", "maintenance": ""} | _failed(jobs, cycle.failures) | through
 
 
 def trouble_of(outcome: IngestOutcome) -> str:

@@ -54,8 +54,9 @@ def _verdict(
         return "error", error
     needed = evidence_of(detection)
     bringing = {source for table in needed for source in sources.get(table, ())}
-    if needed and not bringing:
-        return "nodata", f"no source brings {', '.join(sorted(needed))}"
+    read = needed & {*detection.reads}
+    if missing := sorted(read - sources.keys()) or (sorted(needed) if needed and not bringing else []):
+        return "nodata", f"no source brings {', '.join(missing)}"
     if silent := sorted(bringing & stale.keys()):
         told = ", ".join(f"{source} since {stale[source]:%Y-%m-%d %H:%M} UTC" for source in silent)
         return "nodata", f"nothing comes from {told}"

@@ -1,16 +1,9 @@
-"""Saved queries with typed parameters, and any SQL that only reads, for analysts."""
+"""The saved queries for analysts, and their typed parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from pipeline.lake import Lake
-from queries.parameters import parameters_in, parameters_of
-from queries.sandbox import Found, Limits, Sandbox
+from queries.parameters import parameters_in
 from queries.sql_files import SqlFile, names_in, sql_file
-
-__all__ = ["listed", "parameters_listed", "parameters_of", "run", "saved"]
 
 
 def saved(name: str) -> SqlFile:
@@ -43,8 +36,3 @@ def parameters_listed(file: SqlFile) -> list[dict[str, str]]:
         }
         for each in parameters_in(file)
     ]
-
-
-def run(lake: Lake, sql: str, parameters: Mapping[str, Any] | None = None, limits: Limits | None = None) -> Found:
-    """Return the rows of `sql`, which can read `lake` and nothing else; its connection serves nothing else after."""
-    return Sandbox.of(lake, limits).run(sql, parameters)

@@ -23,7 +23,7 @@ import pyarrow as pa
 from pipeline.errors import DetectionError
 from pipeline.lake import Lake
 from queries.grammar import REFUSED, Tables, the_select
-from queries.layers import LAYERS, show_layers
+from queries.published import LAYERS, show_layers
 
 try:
     import resource

@@ -17,7 +17,7 @@ from pipeline.lake import Lake
 from pipeline.lake.export import export
 from pipeline.lake.tables import TABLES
 from queries.cases import with_usual_values
-from queries.layers import keep_layers
+from queries.published import publish
 from tests.cli import authsunset, settings_in
 from tests.hostile import HOSTILE
 
@@ -51,7 +51,7 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                 "deliveries", with_usual_values("deliveries", [{"event_time": "-40d", "sender": "old@contoso.example"}])
             )
             opened.insert("sender_days", with_usual_values("sender_days", [{"day": "-40d"}, {"day": "-1d"}]))
-        keep_layers(opened)
+        publish(opened)
         yield opened
 
 

@@ -42,6 +42,7 @@ from pipeline.work import Ran, trouble_of
 from queries.detection import detections
 from tests.cli import SAMPLE_DATA, SETTINGS, mails_in, settings_in, started
 from tests.conftest import NOW
+from tests.fixtures.make_lake import LOGS_END
 
 REFUSED = SAMPLE_DATA / "postfix" / "refused_at_mail_from.log"
 QUICK = (
@@ -516,3 +517,17 @@ def test_a_cycle_for_cron_ends_when_asked_and_the_next_one_goes_on(tmp_path: Pat
     clock = clock_at(datetime.now(UTC) + timedelta(hours=1))
     run_once(Service(load(tmp_path / "authsunset.toml"), now=clock.now), clock, Signals())
     assert len(mails_in(tmp_path)) == 1
+
+
+def test_states_that_cannot_be_told_stop_neither_alerts_nor_maintenance(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    shutil.copy(SAMPLE_DATA / "relay01" / "mail.iso.log", tmp_path / "logs" / "mail.log")
+    service = Service(load(settings), now=lambda: LOGS_END)
+
+    with service.lake() as lake:
+        with lake.writing():
+            lake.connection.execute("CREATE OR REPLACE VIEW senders AS SELECT 1 AS nothing")
+        done = service.cycle(lake)
+
+    assert [failure.partition(":")[0] for failure in done.failures] == ["states"]
+    assert done.alerted.delivered > 0

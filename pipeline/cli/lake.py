@@ -151,7 +151,7 @@ def export_(
     from pipeline.clock import utc_now
     from pipeline.lake import Lake
     from pipeline.lake.export import export
-    from queries.layers import show_layers
+    from queries.published import show_layers
 
     begin = span_asked(since, None, utc_now()).start if since else None
     with Lake.open(lake_folder(screen), read_only=True) as opened:

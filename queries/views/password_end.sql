@@ -8,12 +8,9 @@ terms AS (
 ),
 days AS (
   SELECT day, count(DISTINCT sender) AS senders
-  FROM sender_days
-  WHERE auth_protocol = 'basic'
-    AND outcome = 'accepted'
-    AND service = 'exchange_online'
-    AND (evidence <> 'deliveries' OR kind = 'try')
-    AND coalesce(kind, '') <> 'eac_summary'
+  FROM log_in_days
+  WHERE is_by_password
+    AND NOT is_summary
   GROUP BY day
 ),
 usual AS (

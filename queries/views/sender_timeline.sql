@@ -6,32 +6,15 @@ WITH
 told_by_day AS (
   -- A summary counts weeks under their last day; it is asked only about senders of whom nothing better tells.
   SELECT DISTINCT sender
-  FROM sender_days
+  FROM log_in_days
   WHERE auth_protocol IN ('basic', 'oauth2')
-    AND coalesce(kind, '') <> 'eac_summary'
+    AND NOT is_summary
 ),
 facts AS (
-  SELECT
-    *,
-    auth_protocol = 'basic' AND outcome = 'accepted' AND service = 'exchange_online' AND is_try AS is_by_password,
-    auth_protocol = 'oauth2' AND outcome = 'accepted' AND service = 'exchange_online' AND is_try AS is_by_oauth,
-    evidence = 'deliveries' AND is_try AND outcome = 'accepted'
-      AND service IN ('hve', 'acs', 'exchange_online_mx') AS is_by_another_way,
-    evidence = 'deliveries' AND is_try AND outcome = 'accepted' AND service = 'exchange_online' AS is_by_log_in,
-    evidence = 'traces' AND outcome <> 'failed' AS is_traced,
-    evidence = 'deliveries' AND is_try AND outcome IN ('rejected', 'deferred')
-      AND service IN ('exchange_online', 'outlook_consumer')
-      AND reply_class IN (
-        'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
-        'security_defaults', 'conditional_access'
-      ) AS is_refused
-  FROM (
-    SELECT sender_days.*, coalesce(messages, events) AS mails, evidence <> 'deliveries' OR kind = 'try' AS is_try
-    FROM sender_days
-    LEFT JOIN told_by_day ON told_by_day.sender = sender_days.sender
-    WHERE sender_days.sender <> ''
-      AND (told_by_day.sender IS NULL OR coalesce(kind, '') <> 'eac_summary')
-  ) AS sums
+  SELECT log_in_days.*
+  FROM log_in_days
+  LEFT JOIN told_by_day ON told_by_day.sender = log_in_days.sender
+  WHERE told_by_day.sender IS NULL OR NOT log_in_days.is_summary
 )
 SELECT
   sender,

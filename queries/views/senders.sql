@@ -150,22 +150,16 @@ streaks AS (
 devices_seen AS (
   -- A log that names no device is one of them.
   SELECT
-    sender_days.sender,
-    coalesce(sender_days.client_ip, sender_days.client_name, '') AS device,
-    max(sender_days.last_at) FILTER (WHERE sender_days.outcome = 'accepted') AS last_in_at,
-    max(sender_days.last_at) FILTER (WHERE sender_days.outcome IN ('rejected', 'deferred') AND sender_days.reply_class IN (
-      'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
-      'security_defaults', 'conditional_access'
-    )) AS last_refused_at
-  FROM sender_days
+    log_in_days.sender,
+    coalesce(log_in_days.client_ip, log_in_days.client_name, '') AS device,
+    max(log_in_days.last_at) FILTER (WHERE log_in_days.is_by_log_in OR log_in_days.is_by_another_way) AS last_in_at,
+    max(log_in_days.last_at) FILTER (WHERE log_in_days.is_refused) AS last_refused_at
+  FROM log_in_days
   CROSS JOIN known
   CROSS JOIN terms
-  WHERE sender_days.day >= CAST(known.newest AS DATE) - terms.days_a_refusal_counts * INTERVAL 1 DAY
-    AND sender_days.evidence = 'deliveries'
-    AND sender_days.kind = 'try'
-    AND sender_days.service IS NOT NULL
-    AND sender_days.service <> 'other'
-  GROUP BY sender_days.sender, coalesce(sender_days.client_ip, sender_days.client_name, '')
+  WHERE log_in_days.day >= CAST(known.newest AS DATE) - terms.days_a_refusal_counts * INTERVAL 1 DAY
+    AND (log_in_days.is_by_log_in OR log_in_days.is_by_another_way OR log_in_days.is_refused)
+  GROUP BY log_in_days.sender, coalesce(log_in_days.client_ip, log_in_days.client_name, '')
 ),
 left_out AS (
   -- Of several devices, one whose last try was refused, whatever the others do.
@@ -243,12 +237,18 @@ volumes AS (
   SELECT
     timeline.sender,
     sum(greatest(timeline.traced, timeline.by_log_in + timeline.by_another_way, timeline.reported)) AS mails,
-    max(timeline.day) AS last_day,
-    string_agg(DISTINCT timeline.evidence, ', ') AS evidence
+    max(timeline.day) AS last_day
   FROM timeline
   CROSS JOIN known
   WHERE timeline.day >= CAST(known.newest AS DATE) - INTERVAL 30 DAY
   GROUP BY timeline.sender
+),
+tables_seen_in AS (
+  SELECT log_in_days.sender, string_agg(DISTINCT log_in_days.evidence, ', ' ORDER BY log_in_days.evidence) AS evidence
+  FROM log_in_days
+  CROSS JOIN known
+  WHERE log_in_days.day >= CAST(known.newest AS DATE) - INTERVAL 30 DAY
+  GROUP BY log_in_days.sender
 ),
 clients AS (
   SELECT
@@ -382,10 +382,10 @@ SELECT
     WHEN states.state IN ('went_silent', 'can_still') THEN 'medium'
     WHEN states.state = 'unknown' THEN 'low'
     WHEN states.state IN ('migrated', 'verified') AND NOT states.is_new_way_told THEN 'medium'
-    WHEN contains(volumes.evidence, 'usage') OR contains(volumes.evidence, 'deliveries') THEN 'high'
+    WHEN contains(tables_seen_in.evidence, 'usage') OR contains(tables_seen_in.evidence, 'deliveries') THEN 'high'
     ELSE 'medium'
   END AS confidence,
-  volumes.evidence,
+  tables_seen_in.evidence,
   CAST(coalesce(volumes.mails, 0) AS BIGINT) AS mails_in_30_days,
   coalesce(clients.devices, 0) AS devices,
   clients.clients,
@@ -398,6 +398,7 @@ SELECT
   states.as_of
 FROM states
 LEFT JOIN volumes ON volumes.sender = states.sender
+LEFT JOIN tables_seen_in ON tables_seen_in.sender = states.sender
 LEFT JOIN clients ON clients.sender = states.sender
 LEFT JOIN recipients ON recipients.sender = states.sender
 ORDER BY
@@ -435,7 +436,7 @@ given.exposure = [
 ]
 given.findings = [{ fingerprint = "f1", sender = "silent@contoso.example", detection = "silence/went_silent", state = "open", first_seen = "-9d" }]
 finds = [
-  { sender = "refused@contoso.example", state = "refused", confidence = "high" },
+  { sender = "refused@contoso.example", state = "refused", confidence = "high", evidence = "deliveries, usage" },
   { sender = "partly@contoso.example", state = "partly_refused" },
   { sender = "back@contoso.example", state = "regressed" },
   { sender = "still@contoso.example", state = "does_still", confidence = "high" },

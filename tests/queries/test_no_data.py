@@ -63,9 +63,10 @@ def test_nothing_is_over_and_nobody_becomes_silent_migrated_or_verified(stopped:
     assert history == []
 
 
-def test_a_detection_whose_evidence_nothing_brings_has_no_data(stopped: Path) -> None:
+@pytest.mark.parametrize("id", ["exposure/basic_reenabled", "exposure/can_still"])
+def test_a_detection_that_lacks_a_table_has_no_data_whatever_else_is_there(id: str, stopped: Path) -> None:
     with Lake.open(stopped.parent / "lake", read_only=True) as lake:
-        asked = last_asked(lake)["exposure/basic_reenabled"]
+        asked = last_asked(lake)[id]
 
     assert (asked.state, asked.because) == ("nodata", "no source brings exposure")
 

@@ -14,8 +14,8 @@ import pytest
 
 from pipeline.lake import CATALOG, INLINED_ROWS, Lake
 from queries.cases import case_connection, with_usual_values
-from queries.layers import LAYERS, keep_layers, view_file
-from queries.library import run
+from queries.published import LAYERS, publish, view_file
+from queries.sandbox import Sandbox
 from tests.cli import ROOT, authsunset, settings_in
 
 VIEWS = [(layer, name) for layer, names in LAYERS.items() for name in names]
@@ -154,21 +154,21 @@ def test_a_locked_down_query_has_the_views_whether_the_lake_does_or_not(is_kept:
     folder = filled(tmp_path / "lake")
     if is_kept:
         with Lake.open(folder) as lake:
-            keep_layers(lake)
+            publish(lake)
 
     with Lake.open(folder, read_only=True) as lake:
-        found = run(lake, 'SELECT "email.from.address" AS a FROM ecs.email').rows.to_pylist()
+        found = Sandbox.of(lake).run('SELECT "email.from.address" AS a FROM ecs.email').rows.to_pylist()
 
     assert found == [{"a": ["scan@contoso.example"]}]
 
 
 def test_views_are_written_once_and_again_when_they_changed(tmp_path: Path) -> None:
     with Lake.open(filled(tmp_path / "lake")) as lake:
-        first, again = keep_layers(lake), keep_layers(lake)
+        first, again = publish(lake), publish(lake)
         with lake.writing():
             lake.connection.execute("CREATE OR REPLACE VIEW ecs.email AS SELECT 1 AS old")
-            lake.connection.execute("UPDATE meta SET value = 'an older program' WHERE key = 'layers'")
-        after_an_upgrade = keep_layers(lake)
+            lake.connection.execute("UPDATE meta SET value = 'an older program' WHERE key = 'views'")
+        after_an_upgrade = publish(lake)
 
         assert (first, again, after_an_upgrade) == (True, False, True)
         assert lake.one("SELECT count(*) FROM ecs.email") == 1
@@ -198,7 +198,7 @@ COMMITS, ROWS = 6, 7
 @pytest.mark.parametrize("rows", [ROWS, INLINED_ROWS + 1], ids=["inlined", "in_files"])
 def test_a_duckdb_of_its_own_reads_whole_commits_while_we_write(rows: int, tmp_path: Path) -> None:
     with Lake.open(tmp_path / "lake") as lake:
-        keep_layers(lake)
+        publish(lake)
         catalog = tmp_path / "lake" / CATALOG
         reader = subprocess.Popen(
             [sys.executable, "-c", OWN_DUCKDB, catalog.as_posix(), str(COMMITS * rows)],

@@ -26,7 +26,7 @@ from pipeline.lake.engines import CONFIG
 from pipeline.lake.extensions import PACKAGES, path_of
 from pipeline.lake.status import status_of
 from pipeline.lake.tables import SCHEMA_VERSION, TABLES
-from queries.library import run
+from queries.sandbox import Sandbox
 from tests.cli import FRESH, ROOT
 from tests.conftest import counts
 from tests.pipeline.lake.commits import (
@@ -468,7 +468,7 @@ def test_what_is_used_again_of_a_lake_holds_nothing_of_it(tmp_path: Path) -> Non
 
 def test_an_engine_that_was_locked_down_serves_no_other_lake(tmp_path: Path, lake: Lake) -> None:
     with Lake.open(lake.folder, read_only=True) as reader:
-        run(reader, "SELECT 1")
+        Sandbox.of(reader).run("SELECT 1")
 
     with Lake.open(tmp_path / "other") as other:
         keep(other, deliveries(0, INLINED_ROWS + 1))
