@@ -34,6 +34,7 @@ OPEN_FINDINGS = pa.schema(
         ("fingerprint", pa.string()),
         ("sender", pa.string()),
         ("thing", pa.string()),  # what it is about, where that is no sender
+        ("reply_class", pa.string()),  # the refusal that it is about, where it is about one
         ("since", TIME),
         ("last_seen", TIME),
     ]
@@ -170,6 +171,7 @@ def endings(lake: Lake, detection: Detection, open_now: Sequence[Noted]) -> dict
             "fingerprint": each.fingerprint,
             "sender": each.sender,
             "thing": str(each.facts.get(detection.about[0])),
+            "reply_class": detection.params.get("reply_class"),
             "since": each.first_seen,
             "last_seen": each.last_seen,
         }

@@ -5,7 +5,7 @@ uncovered = [
   "deliveries.kind = 'try' because nothing but a try is accepted",
 ]
 ---*/
--- Reads open_findings(fingerprint, sender, since, last_seen). Missing data ends nothing: only an acceptance does.
+-- Reads open_findings(fingerprint, sender, reply_class, since, last_seen). Missing data ends nothing: only an acceptance does.
 WITH
 refused AS (
   SELECT
@@ -21,7 +21,7 @@ refused AS (
   WHERE deliveries.event_time >= open_findings.since
     AND deliveries.kind = 'try'
     AND deliveries.outcome <> 'accepted'
-    AND deliveries.reply_class IN ('basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated')
+    AND deliveries.reply_class = open_findings.reply_class
   GROUP BY open_findings.fingerprint, open_findings.sender, deliveries.source, deliveries.client_ip
 ),
 accepted AS (
@@ -64,7 +64,7 @@ ORDER BY fingerprint
 /*---
 [[case]]
 name  = "ends when a later mail is accepted"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
@@ -73,13 +73,13 @@ finds = [{ fingerprint = "f1" }]
 
 [[case]]
 name  = "stays open through a silent day"
-given.open_findings = [{ fingerprint = "f1", sender = "nightly@contoso.example", since = "-23h", last_seen = "-23h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "nightly@contoso.example", reply_class = "basic_retired", since = "-23h", last_seen = "-23h" }]
 given.deliveries = [{ sender = "nightly@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-23h" }]
 finds = []
 
 [[case]]
 name  = "stays open when the acceptance came before the refusal"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-2h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-2h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-3h" },
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-2h" },
@@ -88,7 +88,7 @@ finds = []
 
 [[case]]
 name  = "stays open while one of two devices is still refused"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", client_ip = "192.0.2.2", client_name = "mfp2", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
@@ -98,7 +98,7 @@ finds = []
 
 [[case]]
 name  = "knows a device by its name when its address has changed"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", client_ip = "192.0.2.1", client_name = "mfp1", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", client_ip = "192.0.2.77", client_name = "mfp1", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
@@ -107,7 +107,7 @@ finds = [{ fingerprint = "f1" }]
 
 [[case]]
 name  = "ends for an unknown sender when any mail of the same log is accepted"
-given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { source = "exchange", client_ip = "", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { source = "other", sender = "a@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-5h", client_ip = "" },
@@ -117,7 +117,7 @@ finds = [{ fingerprint = "f1" }]
 
 [[case]]
 name  = "stays open when only a partner's server accepted mail of it"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h", endpoint = "mx.partner.example", service = "other" },
@@ -126,7 +126,7 @@ finds = []
 
 [[case]]
 name  = "is not kept open by another sender, by an older episode, by held mail, or by a refusal of another kind"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-30h", client_ip = "192.0.2.2" },
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
@@ -139,7 +139,7 @@ finds = [{ fingerprint = "f1" }]
 
 [[case]]
 name  = "stays open while its later mail is deferred, and when only another sender of the device gets in"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { sender = "scan@contoso.example", kind = "try", outcome = "deferred", reply_class = "greylisted", event_time = "-2h" },
@@ -149,7 +149,7 @@ finds = []
 
 [[case]]
 name  = "stays open for an unknown sender when mail of another log is accepted"
-given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "(unknown sender)", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { source = "exchange", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
   { source = "other", sender = "a@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
@@ -159,8 +159,8 @@ finds = []
 [[case]]
 name  = "ends when High Volume Email takes its mail, or the very host that had refused it"
 given.open_findings = [
-  { fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" },
-  { fingerprint = "f2", sender = "nas@contoso.example", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f2", sender = "nas@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" },
 ]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
@@ -172,7 +172,7 @@ finds = [{ fingerprint = "f1" }, { fingerprint = "f2" }]
 
 [[case]]
 name  = "ends by any later mail of the sender where the log does not name the device"
-given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" }]
+given.open_findings = [{ fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" }]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h", client_ip = {} },
   { sender = "scan@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
@@ -182,9 +182,9 @@ finds = [{ fingerprint = "f1" }]
 [[case]]
 name  = "tells findings apart, and the logs of two relays"
 given.open_findings = [
-  { fingerprint = "f1", sender = "scan@contoso.example", since = "-9h", last_seen = "-9h" },
-  { fingerprint = "f2", sender = "nas@contoso.example", since = "-9h", last_seen = "-9h" },
-  { fingerprint = "f3", sender = "erp@contoso.example", since = "-9h", last_seen = "-2h" },
+  { fingerprint = "f1", sender = "scan@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f2", sender = "nas@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f3", sender = "erp@contoso.example", reply_class = "basic_retired", since = "-9h", last_seen = "-2h" },
 ]
 given.deliveries = [
   { sender = "scan@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h" },
@@ -193,6 +193,22 @@ given.deliveries = [
   { sender = "erp@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-9h", source = "relay1" },
   { sender = "erp@contoso.example", kind = "try", outcome = "accepted", reply_class = "accepted", event_time = "-5h", source = "relay1" },
   { sender = "erp@contoso.example", kind = "try", outcome = "rejected", reply_class = "basic_retired", event_time = "-2h", source = "relay2" },
+]
+finds = [{ fingerprint = "f1" }]
+
+[[case]]
+name  = "each kind of refusal ends by itself, and is not kept open by another kind, an older episode, or held mail"
+given.open_findings = [
+  { fingerprint = "f1", sender = "scan@contoso.example", reply_class = "send_as_denied", since = "-9h", last_seen = "-9h" },
+  { fingerprint = "f2", sender = "scan@contoso.example", reply_class = "security_defaults", since = "-9h", last_seen = "-30m" },
+]
+given.deliveries = [
+  { sender = "scan@contoso.example", reply_class = "send_as_denied", event_time = "-30h", client_ip = "192.0.2.2" },
+  { sender = "scan@contoso.example", reply_class = "send_as_denied", event_time = "-9h" },
+  { sender = "nas@contoso.example", reply_class = "send_as_denied", event_time = "-8h", client_ip = "192.0.2.3" },
+  { sender = "scan@contoso.example", outcome = "accepted", reply_class = "accepted", event_time = "-1h" },
+  { sender = "scan@contoso.example", kind = "held", outcome = "deferred", reply_class = "send_as_denied", event_time = "-45m" },
+  { sender = "scan@contoso.example", reply_class = "security_defaults", event_time = "-30m" },
 ]
 finds = [{ fingerprint = "f1" }]
 ---*/
