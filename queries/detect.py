@@ -24,9 +24,11 @@ from pipeline.model import TIME, Window
 from queries.ask import ask, rows_of_query
 from queries.detection import Detection
 from queries.finding import Finding, merge
-from queries.history import Ending, Noted, entries, latest, noted_of, over_entries
+from queries.history import Ending, Noted, entries, noted_of, open_or, over_entries
 from queries.sql_files import sql_file
 
+BRIDGED = timedelta(days=1)
+"""So much that nobody asked about is looked at along, because one query more costs more than the rows of a day."""
 _HOW_FAR = ("feeds", "cursors")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OPEN_FINDINGS = pa.schema(
@@ -75,7 +77,7 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
             return outcome
         found = _found(lake, detection, windows)
     with lake.writing():
-        before = latest(lake, detection.id)
+        before = open_or(lake, detection.id, [finding.fingerprint for finding in found])
         opened = entries(before, found, detection.window, now)
         open_now = _open_after(before, opened)
         ended = over_entries(open_now, endings(lake, detection, open_now), now)
@@ -92,7 +94,7 @@ def _detect(lake: Lake, detection: Detection, now: datetime, *, in_one_window: b
 def _may_end_by_itself(lake: Lake, detection: Detection) -> bool:
     """Return whether something is open that ends by how far all was read, which brings no row of its own."""
     ending = sql_file("over", detection.over_when).sql
-    return any(table in ending for table in _HOW_FAR) and any(noted.is_open for noted in latest(lake, detection.id))
+    return any(table in ending for table in _HOW_FAR) and bool(open_or(lake, detection.id))
 
 
 def _windows(
@@ -119,10 +121,10 @@ def windows_to_ask(touched: Iterable[datetime], length: timedelta, now: datetime
 
 
 def joined(windows: Sequence[Window]) -> list[Window]:
-    """Return `windows`, which are in order, with those that touch joined: what fires for one event finds the same."""
+    """Return `windows`, which are in order, with near ones joined: what fires for one event finds the same."""
     spans: list[Window] = []
     for window in windows:
-        if spans and window.start <= spans[-1].end:
+        if spans and window.start <= spans[-1].end + BRIDGED:
             spans[-1] = Window(spans[-1].start, max(spans[-1].end, window.end))
         else:
             spans.append(window)
@@ -192,7 +194,7 @@ def _cursor(lake: Lake, detection: Detection, newest: int) -> int | None:
     cursor = int(json.loads(state)["snapshot"]) if state else None
     if cursor is None or cursor >= newest:
         return cursor
-    oldest = lake.one("SELECT min(snapshot_id) FROM ducklake_snapshots('lake')")
+    oldest = lake.oldest_snapshot()
     return cursor if oldest is not None and oldest <= cursor + 1 else None
 
 

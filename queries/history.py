@@ -8,7 +8,7 @@ to its end; it is named by the time of its first evidence.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ _LATEST = """
 SELECT *, max(over_at) OVER (PARTITION BY fingerprint) AS ended_before FROM findings {where}
 QUALIFY row_number() OVER (
   PARTITION BY fingerprint ORDER BY episode DESC, noted_at DESC, CASE state WHEN 'over' THEN 0 ELSE 1 END
-) = 1
+) = 1 {only}
 ORDER BY severity, sender, fingerprint
 """
 
@@ -60,7 +60,13 @@ class Ending:
 def latest(lake: Lake, detection: str | None = None) -> list[Noted]:
     """Return the latest word on each finding, of one detection or of all."""
     where = "WHERE detection = ?" if detection else ""
-    return [_noted(row) for row in lake.rows(_LATEST.format(where=where), [detection] if detection else None)]
+    return [_noted(row) for row in lake.rows(_LATEST.format(where=where, only=""), [detection] if detection else None)]
+
+
+def open_or(lake: Lake, detection: str, fingerprints: Iterable[str] = ()) -> list[Noted]:
+    """Return the latest word on each finding of `detection` that is open, or is one of `fingerprints`."""
+    sql = _LATEST.format(where="WHERE detection = ?", only="AND (state <> 'over' OR list_contains(?, fingerprint))")
+    return [_noted(row) for row in lake.rows(sql, [detection, list(fingerprints)])]
 
 
 def entries(

@@ -177,6 +177,11 @@ class Lake:
         """Return the number of the newest snapshot: a position in the lake's change feed."""
         return int(self.one("SELECT id FROM ducklake_current_snapshot('lake')"))
 
+    def oldest_snapshot(self) -> int | None:
+        """Return the number of the oldest snapshot that is kept; the catalog's own table tells, at once."""
+        found = self.one("SELECT min(snapshot_id) FROM __ducklake_metadata_lake.ducklake_snapshot")
+        return None if found is None else int(found)
+
     @contextmanager
     def reading(self) -> Iterator[Self]:
         """One transaction for all that is read inside: one snapshot, which is looked up in the catalog only once."""

@@ -1,26 +1,42 @@
 /*---
 meaning = "Each mail that waited has left the relay's queue: it was accepted, refused for good, given up or removed."
+uncovered = [
+  "deliveries.event_time >= open_findings.since because a mail of before has no event since, which the next asks too",
+  "deliveries.event_time >= waited.since because what waited did so since; it only spares reading",
+]
 ---*/
 -- Reads open_findings(fingerprint, sender, thing, since, last_seen); `thing` is the relay. Missing data ends nothing:
 -- every mail needs an end of its own.
 WITH
-events AS (
-  SELECT
+waited AS (
+  -- First the mails in question, because a relay logs many others.
+  SELECT DISTINCT
     open_findings.fingerprint,
-    coalesce(coalesce(deliveries.log_host, deliveries.source) || ' ' || deliveries.queue_id, deliveries.message_id, deliveries.event_id) AS mail,
-    deliveries.recipient,
-    deliveries.kind,
-    deliveries.outcome,
-    deliveries.event_time,
-    deliveries.origin_offset,
-    deliveries.outcome = 'deferred' AND deliveries.reply_class IN (
-      'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
-      'security_defaults', 'conditional_access', 'bad_credentials', 'account_issue', 'auth_generic'
-    ) AS is_about_log_in
+    open_findings.since,
+    coalesce(coalesce(deliveries.log_host, deliveries.source) || ' ' || deliveries.queue_id, deliveries.message_id, deliveries.event_id) AS mail
   FROM open_findings
   JOIN deliveries ON coalesce(deliveries.log_host, deliveries.source) = open_findings.thing
   WHERE deliveries.event_time >= open_findings.since
     AND (deliveries.queue_id IS NOT NULL OR deliveries.kind = 'held')
+    AND deliveries.outcome = 'deferred'
+    AND deliveries.reply_class IN (
+      'basic_retired', 'basic_disabled', 'smtpauth_off_tenant', 'smtpauth_off_mailbox', 'not_authenticated',
+      'security_defaults', 'conditional_access', 'bad_credentials', 'account_issue', 'auth_generic'
+    )
+),
+events AS (
+  SELECT
+    waited.fingerprint,
+    waited.mail,
+    deliveries.recipient,
+    deliveries.kind,
+    deliveries.outcome,
+    deliveries.event_time,
+    deliveries.origin_offset
+  FROM waited
+  JOIN deliveries
+    ON coalesce(coalesce(deliveries.log_host, deliveries.source) || ' ' || deliveries.queue_id, deliveries.message_id, deliveries.event_id) = waited.mail
+  WHERE deliveries.event_time >= waited.since
 ),
 recipients AS (
   SELECT fingerprint, mail, recipient, max_by(outcome, (event_time, origin_offset)) AS outcome
@@ -45,7 +61,6 @@ mails AS (
     max(event_time) AS last_heard
   FROM events
   GROUP BY fingerprint, mail
-  HAVING bool_or(is_about_log_in)
 ),
 by_finding AS (
   SELECT
@@ -146,4 +161,15 @@ given.deliveries = [
   { queue_id = "A1", kind = "done", outcome = "unknown", event_time = "-1h" },
 ]
 finds = [{ fingerprint = "f1", because = "all mail that waited was accepted: 1" }]
+
+[[case]]
+name  = "is not kept open by a mail of before whose end no log tells, nor by a client that has no queue"
+given.open_findings = [{ fingerprint = "f1", thing = "relay", since = "-9h", last_seen = "-2h" }]
+given.deliveries = [
+  { outcome = "deferred", reply_class = "basic_retired", queue_id = "OLD", recipient = "a@fabrikam.example", event_time = "-10h" },
+  { outcome = "deferred", reply_class = "basic_retired", recipient = "b@fabrikam.example", event_time = "-3h" },
+  { outcome = "deferred", reply_class = "basic_retired", queue_id = "A1", recipient = "c@fabrikam.example", event_time = "-2h" },
+  { outcome = "accepted", reply_class = "accepted", queue_id = "A1", recipient = "c@fabrikam.example", event_time = "-1h" },
+]
+finds = [{ fingerprint = "f1" }]
 ---*/

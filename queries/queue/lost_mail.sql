@@ -14,7 +14,7 @@ known_gaps  = "A program that logs neither a queue id nor a Message-ID shows tri
 false_positives = "A person who saw the error and sent the same words anew."
 
 [params]
-min_mails = 1
+least_mails = 1
 most_listed = 5
 ---*/
 WITH
@@ -117,7 +117,7 @@ SELECT
   logged_at
 FROM by_sender
 LEFT JOIN recipients USING (sender)
-WHERE mails >= $min_mails
+WHERE mails >= $least_mails
 ORDER BY mails DESC, sender
 /*---
 [[case]]

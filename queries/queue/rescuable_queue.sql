@@ -15,7 +15,7 @@ false_positives = "Mail that somebody has deleted from the queue where the log d
 uncovered   = ["event_time < $window_end because what is put off later is never the first time; it only spares reading"]
 
 [params]
-min_mails = 1
+least_mails = 1
 longest_days = 5
 postfix_days = 5
 exim_days = 4
@@ -150,7 +150,7 @@ SELECT
   program
 FROM by_relay
 JOIN listed USING (log_host)
-WHERE mails >= $min_mails
+WHERE mails >= $least_mails
 ORDER BY can_be_saved_until, log_host
 /*---
 [[case]]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from pipeline.cli.rules import remedies
+from pipeline.replies import known_replies
 from queries.cases import NOW, WITH_CASES, Bench, case_connection, failures_of, failures_of_file
 from queries.coverage import coverage, coverage_of_file
 from queries.detection import Detection, detections
 from queries.lint import lint, lint_other
-from queries.sql_files import names_in, sql_file
+from queries.sql_files import names_in, sql_file, take_apart
 
 ALL = detections()
 IDS = [detection.id for detection in ALL]
@@ -74,6 +77,23 @@ def test_a_healthy_lake_gives_no_rows(detection: Detection) -> None:
     with case_connection(healthy) as connection:
         parameters = {"window_start": NOW - timedelta(days=360), "window_end": NOW, **detection.params}
         assert connection.execute(detection.sql, parameters).fetchall() == []
+
+
+SQL = sorted(path for path in Path(str(files("queries"))).rglob("*.sql"))
+
+
+@pytest.mark.parametrize("path", SQL, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_file_names_a_reply_that_the_table_of_sentences_does_not(path: Path) -> None:
+    known = {reply.reply_class for reply in known_replies()} | {"accepted", "unknown"}
+    sql = take_apart(path.read_text("utf-8"))[1]
+
+    named = {
+        name
+        for each in re.findall(r"reply_class (?:=|<>|(?:NOT )?IN) ?(\([^)]*\)|'\w+')", sql)
+        for name in re.findall(r"'(\w+)'", each)
+    }
+
+    assert named <= known
 
 
 def test_names_are_unique() -> None:
