@@ -37,6 +37,7 @@ from queries.asked import last_asked
 from queries.detect import detect
 from queries.detection import Detection, detections
 from queries.history import latest
+from queries.published import publish
 from queries.senders import facts_of
 
 ROUND = timedelta(minutes=10)
@@ -181,6 +182,7 @@ def ground_of(
         print(f"{rows:,}: made in {seconds:,.0f} s, {size:.1f} GB", file=sys.stderr, flush=True)
         (folder / "rounds").write_text("0")
     lake = stack.enter_context(Lake.open(folder / "lake"))
+    publish(lake)
     spare(lake, folder / "lake")
     begun = time.perf_counter()
     first_look(lake, [each for each in catalogue if each.id not in last_asked(lake)])
